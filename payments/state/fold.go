@@ -1,0 +1,342 @@
+// Package state is the one place where the state of money is decided. It is pure: facts in, picture out. The
+// same set of facts gives the same picture in whatever order they came and however often.
+package state
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Status is what people see of an invoice.
+type Status string
+
+// The statuses of an invoice.
+const (
+	AwaitingPayment   Status = "awaiting_payment"
+	Paid              Status = "paid"
+	PaymentFailed     Status = "payment_failed"
+	Expired           Status = "expired"
+	Cancelled         Status = "cancelled"
+	ManualReview      Status = "manual_review"
+	PartiallyRefunded Status = "partially_refunded"
+	Refunded          Status = "refunded"
+	Disputed          Status = "disputed"
+)
+
+// Statuses lists all of them.
+var Statuses = []Status{AwaitingPayment, Paid, PaymentFailed, Expired, Cancelled, ManualReview, PartiallyRefunded, Refunded, Disputed}
+
+// FactKind says what a fact is about.
+type FactKind string
+
+// The kinds of facts, with the fields of Fact that each uses beside At.
+const (
+	Started       FactKind = "started"        // Attempt, Seq, Amount (what the acquirer was asked to take)
+	Observed      FactKind = "observed"       // Attempt, Status; with paid: Amount (captured), Foreign
+	RefundTotal   FactKind = "refund_total"   // Attempt, Amount (all that went back so far)
+	DisputeOpened FactKind = "dispute_opened" // Attempt, Ref (of the dispute), Amount
+	DisputeWon    FactKind = "dispute_won"    // Attempt, Ref
+	DisputeLost   FactKind = "dispute_lost"   // Attempt, Ref, Amount
+	TimeOver      FactKind = "time_over"      // the link's time ended unpaid
+	Withdrawn     FactKind = "withdrawn"      // a person cancelled the invoice
+	Received      FactKind = "received"       // Ref (of the manual payment), Amount
+	Reversed      FactKind = "reversed"       // Ref (of the manual payment it undoes)
+	Resolved      FactKind = "resolved"       // Attempt, Decision
+)
+
+// Decision is what a person chose for money under review.
+type Decision string
+
+// The decisions. Refunding needs no decision of its own: the review ends when the money went back.
+const (
+	Accept   Decision = "accept"    // it counts for what it is
+	WriteOff Decision = "write_off" // it counts, and what is missing is forgiven
+)
+
+// Fact is one thing known about an invoice. Which evidence it rests on is kept beside it.
+type Fact struct {
+	Kind     FactKind
+	At       time.Time // when it was verified, or decided
+	Attempt  string
+	Seq      int // of Started: the attempt's number within its invoice, from 1
+	Status   AttemptStatus
+	Amount   Money
+	Foreign  bool // the acquirer named another merchant or order than ours
+	Ref      string
+	Decision Decision
+}
+
+// ReviewKind says why money needs a person.
+type ReviewKind string
+
+// The kinds of reviews. An orphan (money without an invoice) is no state of an invoice and is kept elsewhere.
+const (
+	WrongAmount     ReviewKind = "wrong_amount"
+	WrongCurrency   ReviewKind = "wrong_currency"
+	WrongMerchant   ReviewKind = "wrong_merchant"
+	SecondPayment   ReviewKind = "second_payment"
+	PaidAfterCancel ReviewKind = "paid_after_cancel"
+	PaidAfterExpiry ReviewKind = "paid_after_expiry"
+)
+
+// Review is money of one attempt that waits for a person.
+type Review struct {
+	Kind     ReviewKind
+	Attempt  string
+	Received Money
+}
+
+// AttemptPicture is what the facts say of one attempt.
+type AttemptPicture struct {
+	ID       string
+	Seq      int
+	Status   AttemptStatus
+	Asked    Money
+	Captured Money // zero until paid
+	Refunded int64 // minor units of Captured's currency, chargebacks included
+	PaidAt   time.Time
+
+	foreign  bool
+	decision Decision
+}
+
+// Picture is the state of an invoice. Amounts are minor units of the invoice's currency.
+type Picture struct {
+	Status      Status
+	Paid        int64 // all money received in the invoice's currency, also while under review
+	Refunded    int64 // all that went back
+	Outstanding int64 // what is still to be paid; never negative
+	PaidAt      time.Time
+	RefundedAt  time.Time
+	PaidBy      string // the attempt of the newest payment, empty when it was received outside
+	Attempts    []AttemptPicture
+	Reviews     []Review // open ones, by attempt
+	Authorized  bool     // an attempt holds money that is not captured
+}
+
+type tally struct {
+	amount    Money
+	attempts  map[string]*AttemptPicture
+	received  map[string]Fact
+	reversed  map[string]bool
+	opened    map[string]bool
+	closed    map[string]bool
+	lost      map[string]Fact
+	withdrawn bool
+	over      time.Time // zero when the link's time is not over
+	refundAt  time.Time
+}
+
+// Fold returns the picture of an invoice of this amount after these facts.
+func Fold(amount Money, facts []Fact) Picture {
+	t := &tally{amount: amount, attempts: map[string]*AttemptPicture{}, received: map[string]Fact{},
+		reversed: map[string]bool{}, opened: map[string]bool{}, closed: map[string]bool{}, lost: map[string]Fact{}}
+	for _, f := range facts {
+		t.add(f)
+	}
+	for _, f := range t.lost {
+		a := t.attempt(f.Attempt)
+		a.Refunded += f.Amount.Minor
+	}
+	return t.picture()
+}
+
+func (t *tally) attempt(id string) *AttemptPicture {
+	a := t.attempts[id]
+	if a == nil {
+		a = &AttemptPicture{ID: id, Status: Created}
+		t.attempts[id] = a
+	}
+	return a
+}
+
+func (t *tally) add(f Fact) {
+	switch f.Kind {
+	case Started:
+		a := t.attempt(f.Attempt)
+		a.Seq, a.Asked = max(a.Seq, f.Seq), larger(a.Asked, f.Amount)
+	case Observed:
+		t.observe(f)
+	case RefundTotal:
+		a := t.attempt(f.Attempt)
+		a.Refunded = max(a.Refunded, f.Amount.Minor)
+		t.refundAt = later(t.refundAt, f.At)
+	case DisputeOpened:
+		t.opened[f.Ref] = true
+	case DisputeWon:
+		t.closed[f.Ref] = true
+	case DisputeLost:
+		t.closed[f.Ref] = true
+		f.Amount = larger(t.lost[f.Ref].Amount, f.Amount)
+		t.lost[f.Ref] = f
+		t.refundAt = later(t.refundAt, f.At)
+	case TimeOver:
+		t.over = earlier(t.over, f.At)
+	case Withdrawn:
+		t.withdrawn = true
+	case Received:
+		f.At = earlier(t.received[f.Ref].At, f.At)
+		t.received[f.Ref] = f
+	case Reversed:
+		t.reversed[f.Ref] = true
+	case Resolved:
+		a := t.attempt(f.Attempt)
+		a.decision = max(a.decision, f.Decision) // a write-off includes an acceptance
+	}
+}
+
+func (t *tally) observe(f Fact) {
+	a := t.attempt(f.Attempt)
+	a.Status = a.Status.Join(f.Status)
+	if f.Status != AttemptPaid {
+		return
+	}
+	a.Captured = larger(a.Captured, f.Amount)
+	a.PaidAt = earlier(a.PaidAt, f.At)
+	a.foreign = a.foreign || f.Foreign
+}
+
+func (t *tally) picture() Picture {
+	p := Picture{RefundedAt: t.refundAt}
+	for _, a := range t.attempts {
+		p.Attempts = append(p.Attempts, *a)
+	}
+	slices.SortFunc(p.Attempts, func(a, b AttemptPicture) int {
+		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
+	})
+	counted, countedBack, forgiven := t.count(&p)
+	p.Outstanding = max(0, t.amount.Minor-counted)
+	if forgiven {
+		p.Outstanding = 0
+	}
+	p.Status = t.status(p, counted, countedBack)
+	return p
+}
+
+// count adds up the money and finds what needs a person. It returns what counts towards the amount and how much
+// of that went back.
+func (t *tally) count(p *Picture) (counted, back int64, forgiven bool) {
+	for ref, f := range t.received {
+		if t.reversed[ref] {
+			continue
+		}
+		counted += f.Amount.Minor
+		p.Paid += f.Amount.Minor
+		if f.At.After(p.PaidAt) {
+			p.PaidAt, p.PaidBy = f.At, ""
+		}
+	}
+	for _, a := range byPayment(p.Attempts) {
+		p.Authorized = p.Authorized || a.Status == Authorized
+		if a.Status != AttemptPaid {
+			continue
+		}
+		kind := t.review(a, counted)
+		home := a.Captured.Currency == t.amount.Currency
+		if home {
+			p.Paid += a.Captured.Minor
+			p.Refunded += a.Refunded
+		}
+		if a.PaidAt.After(p.PaidAt) {
+			p.PaidAt, p.PaidBy = a.PaidAt, a.ID
+		}
+		switch {
+		case kind == "" || a.decision != "":
+			if home {
+				counted += a.Captured.Minor
+				back += a.Refunded
+			}
+			forgiven = forgiven || a.decision == WriteOff
+		case a.Refunded < a.Captured.Minor:
+			p.Reviews = append(p.Reviews, Review{Kind: kind, Attempt: a.ID, Received: a.Captured})
+		}
+	}
+	return counted, back, forgiven
+}
+
+func byPayment(attempts []AttemptPicture) []AttemptPicture {
+	sorted := slices.Clone(attempts)
+	slices.SortStableFunc(sorted, func(a, b AttemptPicture) int { return a.PaidAt.Compare(b.PaidAt) })
+	return sorted
+}
+
+// review says why the captured money of a needs a person; empty when it simply pays. counted is what was paid before.
+func (t *tally) review(a AttemptPicture, counted int64) ReviewKind {
+	switch {
+	case a.foreign:
+		return WrongMerchant
+	case a.Captured.Currency != t.amount.Currency:
+		return WrongCurrency
+	case a.Captured != a.Asked:
+		return WrongAmount
+	case t.withdrawn:
+		return PaidAfterCancel
+	case counted+a.Captured.Minor > t.amount.Minor:
+		return SecondPayment
+	case !t.over.IsZero() && !a.PaidAt.Before(t.over):
+		return PaidAfterExpiry
+	}
+	return ""
+}
+
+func (t *tally) status(p Picture, counted, back int64) Status {
+	switch {
+	case len(p.Reviews) > 0:
+		return ManualReview
+	case t.disputed():
+		return Disputed
+	case counted > 0 && back >= counted, counted == 0 && p.Paid > 0 && p.Refunded >= p.Paid:
+		return Refunded
+	case back > 0:
+		return PartiallyRefunded
+	case p.Outstanding == 0:
+		return Paid
+	case t.withdrawn:
+		return Cancelled
+	case !t.over.IsZero():
+		return Expired
+	case failedLast(p.Attempts):
+		return PaymentFailed
+	}
+	return AwaitingPayment
+}
+
+func (t *tally) disputed() bool {
+	for ref := range t.opened {
+		if !t.closed[ref] {
+			return true
+		}
+	}
+	return false
+}
+
+func failedLast(attempts []AttemptPicture) bool {
+	for _, a := range attempts {
+		if a.Status.Live() {
+			return false
+		}
+	}
+	return len(attempts) > 0 && attempts[len(attempts)-1].Status == AttemptFailed
+}
+
+func larger(a, b Money) Money {
+	if cmp.Or(cmp.Compare(a.Minor, b.Minor), cmp.Compare(a.Currency, b.Currency)) < 0 {
+		return b
+	}
+	return a
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
