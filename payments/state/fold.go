@@ -118,26 +118,38 @@ type Picture struct {
 type tally struct {
 	amount    Money
 	attempts  map[string]*AttemptPicture
+	back      map[returned]int64
 	received  map[string]Fact
 	reversed  map[string]bool
-	opened    map[string]bool
-	closed    map[string]bool
-	lost      map[string]Fact
+	opened    map[dispute]bool
+	closed    map[dispute]bool
+	lost      map[dispute]Money
 	withdrawn bool
 	over      time.Time // zero when the link's time is not over
 	refundAt  time.Time
 }
 
+// returned and dispute are keys: facts that name another attempt or currency are about other money.
+type (
+	returned struct{ attempt, currency string }
+	dispute  struct{ attempt, ref string }
+)
+
 // Fold returns the picture of an invoice of this amount after these facts.
 func Fold(amount Money, facts []Fact) Picture {
-	t := &tally{amount: amount, attempts: map[string]*AttemptPicture{}, received: map[string]Fact{},
-		reversed: map[string]bool{}, opened: map[string]bool{}, closed: map[string]bool{}, lost: map[string]Fact{}}
+	t := &tally{amount: amount, attempts: map[string]*AttemptPicture{}, back: map[returned]int64{},
+		received: map[string]Fact{}, reversed: map[string]bool{}, opened: map[dispute]bool{},
+		closed: map[dispute]bool{}, lost: map[dispute]Money{}}
 	for _, f := range facts {
 		t.add(f)
 	}
-	for _, f := range t.lost {
-		a := t.attempt(f.Attempt)
-		a.Refunded += f.Amount.Minor
+	for id, a := range t.attempts {
+		a.Refunded = t.back[returned{id, a.Captured.Currency}]
+	}
+	for d, m := range t.lost {
+		if a := t.attempt(d.attempt); a.Captured.Currency == m.Currency {
+			a.Refunded += m.Minor
+		}
 	}
 	return t.picture()
 }
@@ -159,25 +171,26 @@ func (t *tally) add(f Fact) {
 	case Observed:
 		t.observe(f)
 	case RefundTotal:
-		a := t.attempt(f.Attempt)
-		a.Refunded = max(a.Refunded, f.Amount.Minor)
+		t.attempt(f.Attempt)
+		key := returned{f.Attempt, f.Amount.Currency}
+		t.back[key] = max(t.back[key], f.Amount.Minor)
 		t.refundAt = later(t.refundAt, f.At)
 	case DisputeOpened:
-		t.opened[f.Ref] = true
+		t.opened[dispute{f.Attempt, f.Ref}] = true
 	case DisputeWon:
-		t.closed[f.Ref] = true
+		t.closed[dispute{f.Attempt, f.Ref}] = true
 	case DisputeLost:
-		t.closed[f.Ref] = true
-		f.Amount = larger(t.lost[f.Ref].Amount, f.Amount)
-		t.lost[f.Ref] = f
+		key := dispute{f.Attempt, f.Ref}
+		t.closed[key] = true
+		t.lost[key] = larger(t.lost[key], f.Amount)
 		t.refundAt = later(t.refundAt, f.At)
 	case TimeOver:
 		t.over = earlier(t.over, f.At)
 	case Withdrawn:
 		t.withdrawn = true
 	case Received:
-		f.At = earlier(t.received[f.Ref].At, f.At)
-		t.received[f.Ref] = f
+		known := t.received[f.Ref]
+		t.received[f.Ref] = Fact{At: earlier(known.At, f.At), Amount: larger(known.Amount, f.Amount)}
 	case Reversed:
 		t.reversed[f.Ref] = true
 	case Resolved:
@@ -206,11 +219,13 @@ func (t *tally) picture() Picture {
 		return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.ID, b.ID))
 	})
 	counted, countedBack, forgiven := t.count(&p)
-	p.Outstanding = max(0, t.amount.Minor-counted)
-	if forgiven {
-		p.Outstanding = 0
+	covered := forgiven || counted >= t.amount.Minor
+	p.Status = t.status(p, counted, countedBack, covered)
+	// A withdrawn invoice is owed by nobody, whatever came of money that arrived for it; one whose money all went
+	// back takes no other, so it owes nothing either.
+	if !covered && !t.withdrawn && p.Status != Refunded {
+		p.Outstanding = t.amount.Minor - counted
 	}
-	p.Status = t.status(p, counted, countedBack)
 	return p
 }
 
@@ -218,7 +233,7 @@ func (t *tally) picture() Picture {
 // of that went back.
 func (t *tally) count(p *Picture) (counted, back int64, forgiven bool) {
 	for ref, f := range t.received {
-		if t.reversed[ref] {
+		if t.reversed[ref] || f.Amount.Currency != t.amount.Currency {
 			continue
 		}
 		counted += f.Amount.Minor
@@ -247,8 +262,9 @@ func (t *tally) count(p *Picture) (counted, back int64, forgiven bool) {
 				counted += a.Captured.Minor
 				back += a.Refunded
 			}
-			forgiven = forgiven || a.decision == WriteOff
-		case a.Refunded < a.Captured.Minor:
+			// money of another currency that went back forgives nothing
+			forgiven = forgiven || (a.decision == WriteOff && (home || a.Refunded < a.Captured.Minor))
+		case a.Captured.Minor <= 0 || a.Refunded < a.Captured.Minor:
 			p.Reviews = append(p.Reviews, Review{Kind: kind, Attempt: a.ID, Received: a.Captured})
 		}
 	}
@@ -280,7 +296,7 @@ func (t *tally) review(a AttemptPicture, counted int64) ReviewKind {
 	return ""
 }
 
-func (t *tally) status(p Picture, counted, back int64) Status {
+func (t *tally) status(p Picture, counted, back int64, covered bool) Status {
 	switch {
 	case len(p.Reviews) > 0:
 		return ManualReview
@@ -290,7 +306,7 @@ func (t *tally) status(p Picture, counted, back int64) Status {
 		return Refunded
 	case back > 0:
 		return PartiallyRefunded
-	case p.Outstanding == 0:
+	case covered:
 		return Paid
 	case t.withdrawn:
 		return Cancelled
@@ -303,8 +319,8 @@ func (t *tally) status(p Picture, counted, back int64) Status {
 }
 
 func (t *tally) disputed() bool {
-	for ref := range t.opened {
-		if !t.closed[ref] {
+	for d := range t.opened {
+		if !t.closed[d] {
 			return true
 		}
 	}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	_ "github.com/alecthomas/kong"
+	_ "github.com/boombuler/barcode/qr"
+	_ "github.com/caarlos0/env/v11"
+	_ "github.com/gin-gonic/gin"
+	_ "github.com/golang-jwt/jwt/v5"
+	_ "github.com/hibiken/asynq"
+	_ "github.com/jackc/pgx/v5/pgxpool"
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "github.com/oapi-codegen/runtime"
+	_ "github.com/oapi-codegen/runtime/types"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/prometheus/client_golang/prometheus/promauto"
+	_ "github.com/redis/go-redis/v9"
+	_ "github.com/stretchr/testify/require"
+	_ "github.com/tink-crypto/tink-go/v2/aead"
+	_ "github.com/tink-crypto/tink-go/v2/insecurecleartextkeyset"
+	_ "github.com/wneessen/go-mail"
+	_ "github.com/xuri/excelize/v2"
+	_ "go.uber.org/goleak"
+	_ "golang.org/x/oauth2"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/text/language"
+	_ "golang.org/x/text/message"
+	_ "golang.org/x/text/cases"
+	_ "pgregory.net/rapid"
+)
+func main() {}

@@ -1,0 +1,55 @@
+package state
+
+import (
+	"math/bits"
+	"reflect"
+	"testing"
+)
+
+// alphabet is one of each sort of fact about an invoice with two attempts.
+var alphabet = []Fact{
+	started("a", 1), started("b", 2),
+	saw("a", Authorized), saw("a", AttemptFailed), saw("b", AttemptExpired),
+	paid("a", 10, owed), paid("b", 15, owed), paid("b", 12, amd(50_000)),
+	back("a", 20, amd(30_000)), disputed(DisputeOpened, "a", "d", owed), disputed(DisputeLost, "a", "d", owed),
+	over(11), withdrawn(), received("m", 5, amd(50_000)), resolved("b", Accept),
+}
+
+const longest = 5
+
+// TestEverySequenceOfFactsEndsLikeItsSet goes through all sequences up to the longest. That leaves the sets to be
+// judged, and all of them are, so the promises of flawOf hold for sequences of any length over this alphabet.
+func TestEverySequenceOfFactsEndsLikeItsSet(t *testing.T) {
+	sets := make([]*Picture, 1<<len(alphabet))
+	for set := range sets {
+		var facts []Fact
+		for i := range alphabet {
+			if set&(1<<i) != 0 {
+				facts = append(facts, alphabet[i])
+			}
+		}
+		p := Fold(owed, facts)
+		if flaw := flawOf(p, facts); flaw != "" {
+			t.Fatalf("%s: %+v of %+v", flaw, p, facts)
+		}
+		if bits.OnesCount(uint(set)) <= longest {
+			sets[set] = &p
+		}
+	}
+	sequences := 0
+	var walk func(facts []Fact, set int)
+	walk = func(facts []Fact, set int) {
+		sequences++
+		if p := Fold(owed, facts); !reflect.DeepEqual(p, *sets[set]) {
+			t.Fatalf("%+v\ngives %+v\nand not %+v", facts, p, *sets[set])
+		}
+		if len(facts) == longest {
+			return
+		}
+		for i := range alphabet {
+			walk(append(facts, alphabet[i]), set|1<<i)
+		}
+	}
+	walk(make([]Fact, 0, longest), 0)
+	t.Logf("%d sequences of %d facts, %d sets", sequences, len(alphabet), len(sets))
+}

@@ -1,0 +1,97 @@
+package tenants
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Door is a kind of thing that outsiders know and that leads to a tenant.
+type Door string
+
+// The doors. Those named after a CRM take the account's permanent key.
+const (
+	LinkDoor    Door = "link"     // token of a payment link; ref is the invoice
+	HookDoor    Door = "hook"     // key in an acquirer's notice address; ref is the connection
+	APIKeyDoor  Door = "api_key"  // ref is the key's id
+	CRMHookDoor Door = "crm_hook" // key in the address a CRM's events come to
+)
+
+// ErrNoDoor is returned for a key that leads nowhere.
+var ErrNoDoor = errors.New("tenants: no such door")
+
+func hash(key string) []byte {
+	sum := sha256.Sum256([]byte(key))
+	return sum[:]
+}
+
+// Enter turns a key into the tenant it belongs to and what it refers to there. Error: ErrNoDoor.
+func (db *DB) Enter(ctx context.Context, door Door, key string) (ID, string, error) {
+	var tenant, ref string
+	err := db.app.QueryRow(ctx, `SELECT tenant::text, ref FROM doors WHERE kind = $1 AND key_hash = $2`,
+		string(door), hash(key)).Scan(&tenant, &ref)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ID{}, "", ErrNoDoor
+	}
+	if err != nil {
+		return ID{}, "", fmt.Errorf("look up door: %w", err)
+	}
+	id, err := Restore(tenant)
+	return id, ref, err
+}
+
+// OpenDoor makes key lead to the transaction's tenant. A key that already leads to another tenant is an error.
+func (tx *Tx) OpenDoor(ctx context.Context, door Door, key, ref string) error {
+	tag, err := tx.Exec(ctx, `INSERT INTO doors (kind, key_hash, tenant, ref) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (kind, key_hash) DO UPDATE SET ref = excluded.ref WHERE doors.tenant = excluded.tenant`,
+		string(door), hash(key), tx.tenant.String(), ref)
+	if err != nil {
+		return fmt.Errorf("open door: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return fmt.Errorf("open door: this %s key belongs to another tenant", door)
+	}
+	return nil
+}
+
+// CloseDoors removes the tenant's doors of this kind that refer to ref.
+func (tx *Tx) CloseDoors(ctx context.Context, door Door, ref string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM doors WHERE kind = $1 AND tenant = $2 AND ref = $3`, string(door), tx.tenant.String(), ref)
+	return err
+}
+
+// Spend marks a one-time token as used until it expires, and says whether it was fresh.
+func (db *DB) Spend(ctx context.Context, token string, until, now time.Time) (bool, error) {
+	if _, err := db.app.Exec(ctx, `DELETE FROM spent WHERE until < $1`, now); err != nil {
+		return false, err
+	}
+	tag, err := db.app.Exec(ctx, `INSERT INTO spent (key_hash, until) VALUES ($1, $2) ON CONFLICT DO NOTHING`, hash(token), until)
+	return err == nil && tag.RowsAffected() == 1, err
+}
+
+// ErrOtherBody is returned when an idempotency key comes again with another request.
+var ErrOtherBody = errors.New("tenants: this idempotency key was used for another request")
+
+// Once notes that the request with this key makes ref. When an earlier request with the same key and body made
+// something, it returns that instead, with seen true. Error: ErrOtherBody. An empty key is always new.
+func (tx *Tx) Once(ctx context.Context, key string, body []byte, ref string) (earlier string, seen bool, err error) {
+	if key == "" {
+		return ref, false, nil
+	}
+	sum := sha256.Sum256(body)
+	tag, err := tx.Exec(ctx, `INSERT INTO idempotency (tenant_id, key, body_hash, ref) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+		tx.tenant.String(), key, sum[:], ref)
+	if err != nil || tag.RowsAffected() == 1 {
+		return ref, false, err
+	}
+	var same bool
+	err = tx.QueryRow(ctx, `SELECT ref, body_hash = $2 FROM idempotency WHERE key = $1`, key, sum[:]).Scan(&earlier, &same)
+	if err == nil && !same {
+		err = ErrOtherBody
+	}
+	return earlier, true, err
+}

@@ -1,0 +1,95 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/dealpay/dealpay/tenants"
+)
+
+// EffectKind names what is not idempotent at the CRM.
+type EffectKind string
+
+// The kinds of effects.
+const (
+	Note      EffectKind = "note"
+	Task      EffectKind = "task"
+	CloseTask EffectKind = "close_task"
+)
+
+// Telling is what a note or task has to say; the words are found when it is sent, in the tenant's language.
+type Telling struct {
+	What      string    `json:"what"` // "paid", "refunded", an exception's kind, …
+	Invoice   string    `json:"invoice,omitempty"`
+	Minor     int64     `json:"minor,omitempty"`
+	Currency  string    `json:"currency,omitempty"`
+	Reference string    `json:"reference,omitempty"` // the acquirer's
+	At        time.Time `json:"at,omitzero"`
+	Of        string    `json:"of,omitempty"` // of CloseTask: the key of the task's effect
+}
+
+// Plan notes an effect with a deterministic key, in the transaction that causes it; planning it twice is one effect.
+// The caller also promises a push of the deal.
+func Plan(ctx context.Context, tx *tenants.Tx, kind EffectKind, key, deal string, t Telling) error {
+	_, err := tx.Exec(ctx, `INSERT INTO effects (tenant_id, key, deal_id, kind, reference, body) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT (tenant_id, key) DO NOTHING`, tx.Tenant().String(), key, deal, string(kind), tenants.NewNumber("DPN"), t)
+	if err != nil {
+		return fmt.Errorf("plan %s: %w", kind, err)
+	}
+	return nil
+}
+
+// Effect is a planned effect that is not known to have happened.
+type Effect struct {
+	Key         string          `db:"key"`
+	Deal        string          `db:"deal_id"`
+	Kind        EffectKind      `db:"kind"`
+	Reference   string          `db:"reference"`
+	Body        json.RawMessage `db:"body"`
+	Status      string          `db:"status"`     // planned, or sending: an earlier run may have done it
+	RemoteOf    string          `db:"remote_of"`  // of CloseTask: the task's remote id, empty until it was sent
+	OfStatus    string          `db:"of_status"`  // of CloseTask: the task's status
+	OfAmbiguous bool            `db:"of_unknown"` // of CloseTask: the task may exist and its id is not known
+}
+
+// Telling returns what the effect has to say.
+func (e Effect) Telling() (Telling, error) {
+	var t Telling
+	err := json.Unmarshal(e.Body, &t)
+	return t, err
+}
+
+// Open lists the effects of these deals that still have to happen, in the order they were planned.
+func Open(ctx context.Context, tx *tenants.Tx, deals []string) ([]Effect, error) {
+	return tenants.Rows[Effect](ctx, tx, `
+		SELECT e.key, e.deal_id, e.kind, e.reference, e.body, e.status, coalesce(o.remote_id, '') AS remote_of,
+			coalesce(o.status, '') AS of_status, coalesce(o.status = 'sending', false) AS of_unknown
+		FROM effects e LEFT JOIN effects o ON o.tenant_id = e.tenant_id AND o.key = e.body->>'of'
+		WHERE e.deal_id = ANY($1) AND e.status IN ('planned', 'sending') ORDER BY e.n`, deals)
+}
+
+// Sending notes, before the call, that these effects are about to happen.
+func Sending(ctx context.Context, tx *tenants.Tx, keys []string, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'sending', sending_at = $2 WHERE key = ANY($1)`, keys, now)
+	return err
+}
+
+// Sent notes that an effect happened and what the CRM calls it.
+func Sent(ctx context.Context, tx *tenants.Tx, key, remoteID string, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'sent', remote_id = $2, sent_at = $3, last_error = '' WHERE key = $1`, key, remoteID, now)
+	return err
+}
+
+// Unsent notes that an effect certainly did not happen: it is only planned again.
+func Unsent(ctx context.Context, tx *tenants.Tx, key, reason string) error {
+	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'planned', last_error = $2 WHERE key = $1`, key, reason)
+	return err
+}
+
+// Forget gives up an effect that can never happen, or need not any more.
+func Forget(ctx context.Context, tx *tenants.Tx, key, reason string) error {
+	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'dropped', last_error = $2 WHERE key = $1 AND status <> 'sent'`, key, reason)
+	return err
+}

@@ -1,0 +1,180 @@
+// Package outbox holds promises: work that leaves the process, written in the transaction that causes it. A reminder in
+// Redis may be lost, doubled or late; the row here is the truth.
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Kind says what was promised; Key what about.
+type Kind string
+
+// The kinds of promises.
+const (
+	Push   Kind = "push"   // bring a deal in the CRM up to date; key: deal id
+	Check  Kind = "check"  // ask the acquirer about an attempt; key: attempt id
+	Notice Kind = "notice" // find out what a notice is about; key: notice id
+	Expire Kind = "expire" // a link's time is over; key: invoice id
+	Refund Kind = "refund" // give money back, or find out whether it went; key: refund id
+	Setup  Kind = "setup"  // make fields, placements and subscriptions in the CRM; key: "account"
+	Leave  Kind = "leave"  // look whether the CRM account is gone; key: "account"
+	Review Kind = "review" // a CRM deal changed: read it and look for drift; key: deal id
+)
+
+// Make promises work at due. Promising what is already open makes the row newer and, at most, earlier: whoever works
+// on it now will not close it.
+func Make(ctx context.Context, tx *tenants.Tx, kind Kind, key string, due time.Time) error {
+	var r tenants.Reminder
+	err := tx.QueryRow(ctx, `
+		INSERT INTO outbox (tenant_id, kind, key, due_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (tenant_id, kind, key) WHERE done_at IS NULL AND dead_at IS NULL
+		DO UPDATE SET seq = outbox.seq + 1, due_at = least(outbox.due_at, excluded.due_at)
+		RETURNING id, due_at`, tx.Tenant().String(), string(kind), key, due).Scan(&r.ID, &r.Due)
+	if err != nil {
+		return fmt.Errorf("promise %s: %w", kind, err)
+	}
+	r.Tenant, r.Kind = tx.Tenant(), string(kind)
+	tx.Remind(r)
+	return nil
+}
+
+// Drop takes back a promise that is no longer needed; harmless when there is none.
+func Drop(ctx context.Context, tx *tenants.Tx, kind Kind, key string, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE outbox SET done_at = $3, seq = seq + 1
+		WHERE kind = $1 AND key = $2 AND done_at IS NULL AND dead_at IS NULL`, string(kind), key, now)
+	return err
+}
+
+// Claim is a promise that its holder works on until the lease ends.
+type Claim struct {
+	ID           int64      `db:"id"`
+	Kind         Kind       `db:"kind"`
+	Key          string     `db:"key"`
+	Seq          int64      `db:"seq"`
+	Attempts     int        `db:"attempts"`
+	FailingSince *time.Time `db:"failing_since"`
+	Owner        uuid.UUID  `db:"claimed_by"`
+}
+
+// Take claims due promises of one kind for owner until now+lease, the oldest first. With id not 0 it takes only that one.
+func Take(ctx context.Context, tx *tenants.Tx, kind Kind, id int64, owner uuid.UUID, now time.Time, lease time.Duration, limit int) ([]Claim, error) {
+	return tenants.Rows[Claim](ctx, tx, `
+		UPDATE outbox SET claimed_by = $3, claimed_until = $5
+		WHERE id IN (
+			SELECT id FROM outbox
+			WHERE kind = $1 AND ($2 = 0 OR id = $2) AND done_at IS NULL AND dead_at IS NULL AND due_at <= $4
+				AND (claimed_until IS NULL OR claimed_until < $4)
+			ORDER BY due_at, id LIMIT $6 FOR UPDATE SKIP LOCKED)
+		RETURNING id, kind, key, seq, attempts, failing_since, claimed_by`,
+		string(kind), id, owner, now, now.Add(lease), limit)
+}
+
+// ErrLost is returned to a holder whose claim ended and went to somebody else: what it did must not be recorded.
+var ErrLost = errors.New("outbox: the claim went to another worker")
+
+// Renew keeps the claims until the lease ends. Error: ErrLost when any of them is no longer held.
+func Renew(ctx context.Context, tx *tenants.Tx, claims []Claim, until time.Time) error {
+	return forEach(ctx, tx, claims, `UPDATE outbox SET claimed_until = $3 WHERE id = $1 AND claimed_by = $2 AND done_at IS NULL AND dead_at IS NULL`, until)
+}
+
+// Done closes promises that were kept, in the transaction that records the result. One that was promised again
+// meanwhile is due at once instead. Error: ErrLost.
+func Done(ctx context.Context, tx *tenants.Tx, now time.Time, claims ...Claim) error {
+	batch := &pgx.Batch{}
+	for _, c := range claims {
+		batch.Queue(`UPDATE outbox SET done_at = CASE WHEN seq = $3 THEN $4::timestamptz END, claimed_by = NULL, claimed_until = NULL,
+			attempts = 0, failing_since = NULL, last_error = '', relayed_at = NULL
+			WHERE id = $1 AND claimed_by = $2 RETURNING id, done_at IS NULL, kind, due_at`, c.ID, c.Owner, c.Seq, now)
+	}
+	results := tx.SendBatch(ctx, batch)
+	defer func() { _ = results.Close() }()
+	for range claims {
+		r := tenants.Reminder{Tenant: tx.Tenant()}
+		var open bool
+		if err := results.QueryRow().Scan(&r.ID, &open, &r.Kind, &r.Due); err != nil {
+			return lost(err)
+		}
+		if open {
+			tx.Remind(r)
+		}
+	}
+	return results.Close()
+}
+
+func lost(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrLost
+	}
+	return fmt.Errorf("close promise: %w", err)
+}
+
+func forEach(ctx context.Context, tx *tenants.Tx, claims []Claim, sql string, args ...any) error {
+	batch := &pgx.Batch{}
+	for _, c := range claims {
+		batch.Queue(sql, append([]any{c.ID, c.Owner}, args...)...)
+	}
+	results := tx.SendBatch(ctx, batch)
+	defer func() { _ = results.Close() }()
+	for range claims {
+		tag, err := results.Exec()
+		if err != nil {
+			return fmt.Errorf("hold promise: %w", err)
+		}
+		if tag.RowsAffected() == 0 {
+			return ErrLost
+		}
+	}
+	return results.Close()
+}
+
+// Again lets go of a promise until due. A failure counts and keeps its reason; without one (throttled, a timer's next
+// step) nothing is counted. Error: ErrLost.
+func Again(ctx context.Context, tx *tenants.Tx, c Claim, now, due time.Time, failure string) error {
+	return forEach(ctx, tx, []Claim{c}, `UPDATE outbox SET claimed_by = NULL, claimed_until = NULL, relayed_at = NULL,
+		due_at = CASE WHEN seq = $3 OR $4 <> '' THEN $5 ELSE least(due_at, $5) END, attempts = attempts + ($4 <> '')::int, last_error = $4,
+		failing_since = CASE WHEN $4 <> '' THEN coalesce(failing_since, $6) END
+		WHERE id = $1 AND claimed_by = $2`, c.Seq, failure, due, now)
+}
+
+// Bury ends a promise that can never be kept; a person may replay it. Error: ErrLost.
+func Bury(ctx context.Context, tx *tenants.Tx, c Claim, now time.Time, reason string) error {
+	return forEach(ctx, tx, []Claim{c}, `UPDATE outbox SET dead_at = $3, last_error = $4, claimed_by = NULL, claimed_until = NULL
+		WHERE id = $1 AND claimed_by = $2`, now, reason)
+}
+
+// Dead is a promise that was given up.
+type Dead struct {
+	ID     int64     `db:"id"`
+	Kind   Kind      `db:"kind"`
+	Key    string    `db:"key"`
+	DeadAt time.Time `db:"dead_at"`
+	Reason string    `db:"last_error"`
+}
+
+// Buried lists what was given up, newest first.
+func Buried(ctx context.Context, tx *tenants.Tx, limit int) ([]Dead, error) {
+	return tenants.Rows[Dead](ctx, tx, `SELECT id, kind, key, dead_at, last_error FROM outbox WHERE dead_at IS NOT NULL AND done_at IS NULL
+		ORDER BY dead_at DESC LIMIT $1`, limit)
+}
+
+// Replay promises again what was given up: these ids, or everything when ids is nil. It returns how many.
+func Replay(ctx context.Context, tx *tenants.Tx, ids []int64, now time.Time) (int, error) {
+	dead, err := tenants.Rows[Dead](ctx, tx, `UPDATE outbox SET done_at = $2 WHERE dead_at IS NOT NULL AND done_at IS NULL
+		AND ($1::bigint[] IS NULL OR id = ANY($1)) RETURNING id, kind, key, dead_at, last_error`, ids, now)
+	if err != nil {
+		return 0, err
+	}
+	for _, d := range dead {
+		if err := Make(ctx, tx, d.Kind, d.Key, now); err != nil {
+			return 0, err
+		}
+	}
+	return len(dead), nil
+}
