@@ -98,6 +98,7 @@ CREATE TABLE attempts (
   refunded      bigint NOT NULL DEFAULT 0 CHECK (refunded >= 0),
   checkout      bytea,                -- sealed; where to send the customer
   deadline      timestamptz,          -- when the acquirer closes the checkout
+  paid_at       timestamptz,          -- the acquirer's own word, for display
   checks        int NOT NULL DEFAULT 0,
   checked_at    timestamptz,
   created_at    timestamptz NOT NULL DEFAULT now(),

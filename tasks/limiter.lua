@@ -50,8 +50,8 @@ end
 
 -- save keeps the bucket until all it knows is over.
 local function save(b)
-  local last = now + math.max(60000, limits.window, b.level * 1000 / math.max(limits.drain, 0.001))
-  last = math.max(last, b.pause, b.block, b.calm)
+  local last = math.max(now + 60000, now + limits.window, b.pause, b.block, b.calm)
+  if leaky then last = math.max(last, now + b.level * 1000 / limits.drain) end
   for _, o in pairs(b.ops) do last = math.max(last, o.reset) end
   redis.call('SET', KEYS[1], cjson.encode(b), 'PX', math.ceil(last - now))
 end
@@ -69,7 +69,7 @@ if op == 'ask' then
 
   until_(b.block, 'blocked')
   until_(b.pause, 'paused')
-  until_(b.hold, 'paused') -- another request is finding out whether the pause is over
+  until_(math.min(b.hold, now + 250), 'paused') -- a request is finding out whether the pause is over
   for i = 7, #ARGV do
     local o = b.ops[ARGV[i]]
     if o and o.used >= limits.operating then until_(o.reset, 'operating ' .. ARGV[i]) end
@@ -95,9 +95,10 @@ if op == 'ask' then
     return {0, wait, why, 0}
   end
   if ARGV[5] == '1' then
-    b.level = b.level + 1
-    b.log[#b.log + 1] = now
+    if leaky then b.level = b.level + 1 end
+    if windowed then b.log[#b.log + 1] = now end
     if b.probe then b.hold = now + limits.probe end
+    if priority == 2 then b.person = 0 end -- others who wait ask again now and say so
     save(b)
   end
   return {1, 0, '', b.probe and 1 or 0}
@@ -135,7 +136,7 @@ end
 
 -- look: answers {requests left, paused until, blocked until, method, used, reset, ...}
 local b = load(0)
-local left = windowed and limits.count - #b.log or math.huge
+local left = windowed and limits.count - #b.log or 1000000
 if leaky then left = math.min(left, math.max(0, math.floor(limits.capacity - b.level))) end
 local seen = {left, b.pause > now and b.pause or 0, b.block > now and b.block or 0}
 for method, o in pairs(b.ops) do

@@ -110,9 +110,11 @@ func (l *Limiter) patience(ctx context.Context) time.Duration {
 // without decides while Redis is away: lanes pause until it is back, a person's read may pass
 // at a rate that no CRM minds.
 func (l *Limiter) without(ctx context.Context, methods []string, cause error) error {
+	if ctx.Err() != nil {
+		return refusal(methods, answer{why: CodeRate}, ctx.Err())
+	}
 	now := l.wall()
-	person := crm.PriorityOf(ctx) == crm.Person && ctx.Err() == nil
-	if person && now.UnixMilli() >= l.quiet.Load() && l.local.AllowN(now, 1) {
+	if crm.PriorityOf(ctx) == crm.Person && now.UnixMilli() >= l.quiet.Load() && l.local.AllowN(now, 1) {
 		return nil
 	}
 	return refusal(methods, answer{wait: retryAway, why: CodeAway}, fmt.Errorf("limiter: %w", cause))

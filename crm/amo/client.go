@@ -62,17 +62,27 @@ func (a *Account) do(ctx context.Context, c call, out any) error {
 	return err
 }
 
-// once sends one request under the pacer's eyes.
+// once sends c with this token.
 func (a *Account) once(ctx context.Context, c call, token string, out any) error {
-	if err := a.cfg.Pacer.Wait(ctx, c.op()); err != nil {
-		return asError(c.op(), err)
+	req, err := a.request(ctx, c, token)
+	if err != nil {
+		return &crm.Error{Class: crm.Refused, Op: c.op(), Code: "request", Err: err}
 	}
-	got, err := a.send(ctx, c, token)
+	return a.exchange(req, c.op(), c.writes(), out)
+}
+
+// exchange sends one request under the pacer's eyes and reads the answer into out.
+func (a *Account) exchange(req *http.Request, op string, write bool, out any) error {
+	ctx := req.Context()
+	if err := a.cfg.Pacer.Wait(ctx, op); err != nil {
+		return asError(op, err)
+	}
+	got, sent, err := a.send(req)
 	if err != nil {
 		a.cfg.Pacer.Seen(ctx, crm.Pressure{})
-		return err
+		return &crm.Error{Class: crm.Transient, Op: op, Code: "network", Ambiguous: write && sent, Err: err}
 	}
-	failure := classify(c.op(), c.writes(), got, a.cfg.Now())
+	failure := classify(op, write, got, a.cfg.Now())
 	a.cfg.Pacer.Seen(ctx, pressure(failure))
 	if failure != nil {
 		return failure
@@ -81,37 +91,27 @@ func (a *Account) once(ctx context.Context, c call, token string, out any) error
 		return nil
 	}
 	if err := unmarshal(got.body, out); err != nil {
-		return &crm.Error{Class: crm.Transient, Op: c.op(), Code: "unreadable", Ambiguous: c.writes(), Err: err}
+		return &crm.Error{Class: crm.Transient, Op: op, Code: "unreadable", Ambiguous: write, Err: err}
 	}
 	return nil
 }
 
-// send does the HTTP. What fails before the request was on its way is not ambiguous.
-func (a *Account) send(ctx context.Context, c call, token string) (answer, error) {
-	sent := atomic.Bool{}
-	failed := func(err error) (answer, error) {
-		return answer{}, &crm.Error{Class: crm.Transient, Op: c.op(), Code: "network", Ambiguous: c.writes() && sent.Load(), Err: err}
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+// send does the HTTP. sent says that the request was on its way, so that it may have been carried out.
+func (a *Account) send(req *http.Request) (got answer, sent bool, err error) {
+	var left atomic.Bool
+	ctx, cancel := context.WithTimeout(req.Context(), callTimeout)
 	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
-	req, err := a.request(ctx, c, token)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { left.Store(true) }})
+	resp, err := a.http.Do(req.WithContext(ctx))
 	if err != nil {
-		return failed(err)
-	}
-	resp, err := a.http.Do(req)
-	if err != nil {
-		return failed(err)
+		return answer{}, left.Load(), err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return failed(err)
+	if err == nil && len(body) > maxAnswer {
+		err = errors.New("the answer is too long")
 	}
-	if len(body) > maxAnswer {
-		return failed(errors.New("the answer is too long"))
-	}
-	return answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
+	return answer{status: resp.StatusCode, header: resp.Header, body: body}, true, err
 }
 
 func (a *Account) request(ctx context.Context, c call, token string) (*http.Request, error) {

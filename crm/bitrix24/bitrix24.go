@@ -73,7 +73,7 @@ type Handlers struct {
 
 // Account is one portal.
 type Account struct {
-	Config
+	c      Config
 	layout layout
 
 	mu       sync.Mutex
@@ -92,7 +92,7 @@ func New(c Config) *Account {
 		c.Now = time.Now
 	}
 	c.HTTP = direct(c.HTTP)
-	return &Account{Config: c, layout: parseLayout(c.Layout), endpoint: c.Endpoint, resets: map[string]time.Time{}}
+	return &Account{c: c, layout: parseLayout(c.Layout), endpoint: c.Endpoint, resets: map[string]time.Time{}}
 }
 
 // direct is a client that follows no redirect: a token must not travel to a host that nobody checked.

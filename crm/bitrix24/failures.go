@@ -37,7 +37,7 @@ var codes = map[string]crm.Class{
 	"ERROR_UNEXPECTED_ANSWER": crm.Transient,
 	"BX_MOVED":                crm.Transient,
 
-	"ACCESS_DENIED":              crm.Refused, // but see plan
+	"ACCESS_DENIED":              crm.Refused, // but see freePlan
 	"INVALID_CREDENTIALS":        crm.Refused,
 	"INSUFFICIENT_SCOPE":         crm.Refused,
 	"ALLOWED_ONLY_INTRANET_USER": crm.Refused,
@@ -46,14 +46,12 @@ var codes = map[string]crm.Class{
 	"ERROR_METHOD_NOT_FOUND":     crm.Refused,
 }
 
-// Old CRM methods answer with an empty or numeric code; only the description tells what happened.
-var descriptions = []struct {
-	part  string
-	class crm.Class
-}{
-	{"only on commercial plans", crm.Revoked},
-	{"not found", crm.Gone},
-}
+// Words that decide where a code does not. A portal on a free plan answers as if a right were missing, and old CRM
+// methods answer with an empty or numeric code.
+const (
+	freePlan = "only on commercial plans"
+	notFound = "not found"
+)
 
 const (
 	longBlock  = time.Hour // after OVERLOAD_LIMIT, which support has to lift
@@ -76,8 +74,11 @@ func classify(op string, status int, code, description string) *crm.Error {
 	case status >= 500:
 		e.Class = crm.Transient
 	}
-	if e.Class == crm.Refused {
-		e.Class = described(description)
+	switch lower := strings.ToLower(description); {
+	case e.Class == crm.Refused && strings.Contains(lower, freePlan):
+		e.Class = crm.Revoked
+	case e.Class == crm.Refused && !known && strings.Contains(lower, notFound):
+		e.Class = crm.Gone
 	}
 	if upper == "OVERLOAD_LIMIT" {
 		e.RetryAfter = longBlock
@@ -85,16 +86,6 @@ func classify(op string, status int, code, description string) *crm.Error {
 	// A server in trouble may have done the work before it failed.
 	e.Ambiguous = e.Class == crm.Transient
 	return e
-}
-
-func described(description string) crm.Class {
-	lower := strings.ToLower(description)
-	for _, d := range descriptions {
-		if strings.Contains(lower, d.part) {
-			return d.class
-		}
-	}
-	return crm.Refused
 }
 
 // clip bounds what goes into logs.

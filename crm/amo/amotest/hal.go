@@ -93,6 +93,15 @@ func (c *call) passes(name string, v any) bool {
 	return len(wanted) == 0 || slices.Contains(wanted, fmt.Sprint(v))
 }
 
+// passesFlag is passes for a filter written as 0 and 1 or false and true.
+func (c *call) passesFlag(name string, v bool) bool {
+	digit := "0"
+	if v {
+		digit = "1"
+	}
+	return c.passes(name, v) || c.passes(name, digit)
+}
+
 // since reports whether at lies within filter[name][from] and filter[name][to].
 func (c *call) since(name string, at int64) bool {
 	q := c.r.URL.Query()

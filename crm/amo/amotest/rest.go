@@ -211,4 +211,3 @@ func (c *call) edits(l *lead) bool { return c.may(c.user.leads.Edit, l.responsib
 func (c *call) self(path string, parts ...any) map[string]any {
 	return map[string]any{"self": map[string]any{"href": c.url + "/api/v4/" + fmt.Sprintf(path, parts...)}}
 }
-

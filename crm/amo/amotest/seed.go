@@ -22,6 +22,9 @@ const (
 // Leads is how many leads an account is seeded with, numbered from 1.
 const Leads = 20
 
+// prices of the seeded leads in AMD, repeated.
+var prices = []int64{150000, 45000, 320000, 12500, 89900, 1250000, 7500, 64000, 210000, 38000}
+
 // data is all that an account holds and a reset forgets.
 type data struct {
 	users     []*user
@@ -74,7 +77,7 @@ func seed(v Variant, now int64) data {
 		d.contacts = append(d.contacts, &contact{id: 5000 + i, name: who, first: "Customer", last: fmt.Sprint(i),
 			phone: fmt.Sprintf("+120255501%02d", i), email: fmt.Sprintf("customer%d@example.com", i),
 			responsible: ManagerID, createdAt: now})
-		l := &lead{id: i, name: fmt.Sprintf("Deal %d", i), minor: i * 15000 * 100, responsible: ManagerID,
+		l := &lead{id: i, name: fmt.Sprintf("Deal %d", i), minor: prices[(i-1)%int64(len(prices))] * 100, responsible: ManagerID,
 			status: StageNew, pipeline: MainPipeline, createdBy: AdminID, updatedBy: AdminID,
 			createdAt: now, updatedAt: now, values: map[int64][]value{},
 			links: []link{{toType: "contacts", toID: 5000 + i, metadata: map[string]any{"is_main": true}}}}

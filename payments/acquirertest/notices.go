@@ -1,0 +1,178 @@
+package acquirertest
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dealpay/dealpay/tenants/standintest"
+)
+
+// Notice is one message to the merchant's hook.
+type Notice struct {
+	Name string // what a fault's match looks at, such as "notice payment_session.captured"
+	// Make builds the request, anew for each try. A forged one has a signature that is not ours.
+	Make func(ctx context.Context, forged bool) (*http.Request, error)
+}
+
+// Delivery is what became of a notice.
+type Delivery struct {
+	Name   string `json:"name"`
+	Tries  int    `json:"tries"`
+	Status int    `json:"status"` // of the last try; 0 when there was no answer
+	Done   bool   `json:"done"`   // answered with 2xx, or given up
+}
+
+// retries are the waits between tries, on the stand-in's clock.
+var retries = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour}
+
+// Courier delivers notices in the background and repeats them until they are answered with 2xx.
+// Its faults: duplicate (sent twice), reorder (overtaken by those of the next second), forge.
+type Courier struct {
+	client  *http.Client
+	control *standintest.Control
+	stop    context.CancelFunc
+	ctx     context.Context
+	wake    chan struct{}
+	done    sync.WaitGroup
+	slots   chan struct{}
+
+	mu      sync.Mutex
+	waiting []*parcel
+	sent    []*parcel
+	epoch   int // counts resets, so that what was under way then is not tried again
+}
+
+type parcel struct {
+	Delivery
+	epoch  int
+	notice Notice
+	due    time.Time
+	forged bool
+}
+
+// NewCourier starts one; nil means a client with a deadline of ten seconds.
+func NewCourier(client *http.Client, control *standintest.Control) *Courier {
+	if client == nil {
+		client = &http.Client{Timeout: 10 * time.Second}
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c := &Courier{client: client, control: control, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), slots: make(chan struct{}, 32)}
+	c.done.Add(1)
+	go c.run()
+	return c
+}
+
+// Close stops delivering and waits for what is under way.
+func (c *Courier) Close() {
+	c.stop()
+	c.done.Wait()
+}
+
+// Reset forgets all notices.
+func (c *Courier) Reset() {
+	c.mu.Lock()
+	c.waiting, c.sent, c.epoch = nil, nil, c.epoch+1
+	c.mu.Unlock()
+}
+
+// Deliveries tells what became of the notices, in the order they were first tried.
+func (c *Courier) Deliveries() []Delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := []Delivery{}
+	for _, p := range c.sent {
+		all = append(all, p.Delivery)
+	}
+	return all
+}
+
+// Send delivers the notice n times after a delay.
+func (c *Courier) Send(notice Notice, n int, delay time.Duration) {
+	due := c.control.Clock.Now().Add(delay)
+	if _, ok := c.control.Take(standintest.Duplicate, notice.Name); ok && n > 0 {
+		n *= 2
+	}
+	if _, ok := c.control.Take(standintest.Reorder, notice.Name); ok {
+		due = due.Add(time.Second)
+	}
+	_, forged := c.control.Take(standintest.Forge, notice.Name)
+	c.mu.Lock()
+	for range n {
+		c.waiting = append(c.waiting, &parcel{Delivery: Delivery{Name: notice.Name}, epoch: c.epoch, notice: notice, due: due, forged: forged})
+	}
+	c.mu.Unlock()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Courier) run() {
+	defer c.done.Done()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for _, p := range c.due() {
+			c.slots <- struct{}{}
+			c.done.Go(func() {
+				c.deliver(p)
+				<-c.slots
+			})
+		}
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-c.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// due takes what is to be delivered now.
+func (c *Courier) due() []*parcel {
+	now := c.control.Clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var due, rest []*parcel
+	for _, p := range c.waiting {
+		if p.due.After(now) {
+			rest = append(rest, p)
+			continue
+		}
+		due = append(due, p)
+		if p.Tries == 0 {
+			c.sent = append(c.sent, p)
+		}
+	}
+	c.waiting = rest
+	return due
+}
+
+func (c *Courier) deliver(p *parcel) {
+	status := c.post(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p.Tries, p.Status = p.Tries+1, status
+	p.Done = status/100 == 2 || p.Tries > len(retries)
+	if !p.Done && p.epoch == c.epoch {
+		p.due = c.control.Clock.Now().Add(retries[p.Tries-1])
+		c.waiting = append(c.waiting, p)
+	}
+}
+
+func (c *Courier) post(p *parcel) int {
+	r, err := p.notice.Make(c.ctx, p.forged)
+	if err != nil {
+		return 0
+	}
+	res, err := c.client.Do(r)
+	if err != nil {
+		return 0
+	}
+	defer res.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
+	return res.StatusCode
+}

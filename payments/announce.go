@@ -1,0 +1,114 @@
+package payments
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/google/uuid"
+)
+
+// change is an invoice before and after new facts.
+type change struct {
+	in            Invoice
+	before, after state.Picture
+	by            tenants.Actor
+	now           time.Time
+}
+
+func (c change) earlier(attempt string) state.AttemptPicture {
+	for _, a := range c.before.Attempts {
+		if a.ID == attempt {
+			return a
+		}
+	}
+	return state.AttemptPicture{}
+}
+
+// announce plans one note for each thing that happened. Keys are made of what happened, so that learning it twice is
+// one note.
+func (c change) announce(ctx context.Context, tx *tenants.Tx) error {
+	told := false
+	for _, a := range c.after.Attempts {
+		was := c.earlier(a.ID)
+		if a.Status == state.AttemptPaid && was.Status != state.AttemptPaid {
+			told = true
+			if err := c.note(ctx, tx, c.capturedAs(a.ID), "captured:"+a.ID, a.ID, a.Captured); err != nil {
+				return err
+			}
+		}
+		if a.Refunded > was.Refunded {
+			told = true
+			back := Money{Minor: a.Refunded - was.Refunded, Currency: a.Captured.Currency}
+			if err := c.note(ctx, tx, "refunded", "refunded:"+a.ID+":"+strconv.FormatInt(a.Refunded, 10), a.ID, back); err != nil {
+				return err
+			}
+		}
+		if a.Status == state.AttemptFailed && was.Status != state.AttemptFailed {
+			told = true
+			if err := c.note(ctx, tx, "failed", "failed:"+a.ID, a.ID, a.Asked); err != nil {
+				return err
+			}
+		}
+	}
+	if told || c.after.Status == c.before.Status {
+		return nil
+	}
+	switch c.after.Status {
+	case state.AwaitingPayment, state.PaymentFailed: // nothing that a person should read
+		return nil
+	}
+	key := fmt.Sprintf("status:%s:%s:%d:%d", c.after.Status, c.in.ID, c.after.Paid, c.after.Refunded)
+	return c.note(ctx, tx, string(c.after.Status), key, c.after.PaidBy, c.in.Amount())
+}
+
+// capturedAs is what a note says of captured money: that it pays, or why it waits for a person.
+func (c change) capturedAs(attempt string) string {
+	for _, r := range c.after.Reviews {
+		if r.Attempt == attempt {
+			return string(r.Kind)
+		}
+	}
+	return "paid"
+}
+
+func (c change) note(ctx context.Context, tx *tenants.Tx, what, key, attempt string, amount Money) error {
+	reference := ""
+	if attempt != "" {
+		if err := tx.QueryRow(ctx, `SELECT provider_ref FROM attempts WHERE id = $1`, attempt).Scan(&reference); err != nil {
+			return fmt.Errorf("read reference: %w", err)
+		}
+	}
+	return outbox.Plan(ctx, tx, outbox.Note, "note:"+key, c.in.DealID, outbox.Telling{What: what, Invoice: c.in.Number,
+		Minor: amount.Minor, Currency: amount.Currency, Reference: reference, At: c.now})
+}
+
+// exceptions opens one for each new review and closes those whose review ended.
+func (c change) exceptions(ctx context.Context, tx *tenants.Tx) error {
+	open := map[string]bool{}
+	for _, r := range c.after.Reviews {
+		key := string(r.Kind) + ":" + r.Attempt
+		open[key] = true
+		var reference string
+		if err := tx.QueryRow(ctx, `SELECT provider_ref FROM attempts WHERE id = $1`, r.Attempt).Scan(&reference); err != nil {
+			return err
+		}
+		attempt := uuid.MustParse(r.Attempt)
+		if err := Raise(ctx, tx, Exception{Kind: string(r.Kind), Key: key, DealID: c.in.DealID, InvoiceID: &c.in.ID, AttemptID: &attempt,
+			Minor: r.Received.Minor, Currency: r.Received.Currency, Reference: reference, OpenedAt: c.now}, c.in.Number); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.before.Reviews {
+		if key := string(r.Kind) + ":" + r.Attempt; !open[key] {
+			if err := Settle(ctx, tx, key, c.by, "", c.now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

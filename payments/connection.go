@@ -1,0 +1,207 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Linked is one tenant's connected acquirer, without its credentials.
+type Linked struct {
+	ID        uuid.UUID  `db:"id"`
+	Acquirer  string     `db:"acquirer"`
+	Test      bool       `db:"test"`
+	CheckedAt *time.Time `db:"checked_at"`
+	CreatedAt time.Time  `db:"created_at"`
+
+	Sealed  []byte `db:"credentials"`
+	HookKey []byte `db:"hook_key"`
+}
+
+const linkedColumns = `id, acquirer, test, checked_at, created_at, credentials, hook_key`
+
+// Connections lists the tenant's live acquirers, the first connected first.
+func Connections(ctx context.Context, tx *tenants.Tx) ([]Linked, error) {
+	return tenants.Rows[Linked](ctx, tx, `SELECT `+linkedColumns+` FROM connections WHERE retired_at IS NULL ORDER BY created_at, id`)
+}
+
+// route chooses the acquirer for an amount: the named one, or the first that takes it.
+func (s *Service) route(ctx context.Context, tx *tenants.Tx, amount Money, acquirer string) (Linked, error) {
+	all, err := Connections(ctx, tx)
+	if err != nil {
+		return Linked{}, err
+	}
+	for _, l := range all {
+		if (acquirer == "" || acquirer == l.Acquirer) && s.takes(l.Acquirer, amount) {
+			return l, nil
+		}
+	}
+	return Linked{}, ErrNoAcquirer
+}
+
+// takes says whether the acquirer can be asked for this amount.
+func (s *Service) takes(acquirer string, amount Money) bool {
+	p, ok := s.Providers[acquirer]
+	if !ok {
+		return false
+	}
+	d := p.Describe()
+	whole := strings.TrimRight(strings.TrimLeft(amount.Decimal(), "0123456789"), "0") == "." || !strings.Contains(amount.Decimal(), ".")
+	return (len(d.Currencies) == 0 || slices.Contains(d.Currencies, amount.Currency)) && (!d.WholeUnits || whole)
+}
+
+// connection opens a connection's credentials for use outside the transaction.
+func (s *Service) connection(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (Connection, error) {
+	l, err := one(tenants.Row[Linked](ctx, tx, `SELECT `+linkedColumns+` FROM connections WHERE id = $1`, id))
+	if err != nil {
+		return Connection{}, err
+	}
+	c := Connection{ID: l.ID.String(), Acquirer: l.Acquirer, HTTP: s.HTTP}
+	clear, err := tx.Open("credentials", l.Sealed)
+	if err == nil {
+		err = json.Unmarshal(clear, &c.Credentials)
+	}
+	return c, err
+}
+
+// HookURL is where the acquirer's notices come to.
+func (s *Service) HookURL(tx *tenants.Tx, l Linked) (string, error) {
+	key, err := tx.Open("hook", l.HookKey)
+	return s.PublicURL + "/hooks/" + l.Acquirer + "/" + string(key), err
+}
+
+// credentials refuses unknown and missing fields; kept values stand in for secrets that were left empty.
+func credentials(d Description, given, kept map[string]string) (map[string]string, error) {
+	full := map[string]string{}
+	for _, c := range d.Credentials {
+		v := strings.TrimSpace(given[c.Key])
+		if v == "" && c.Secret {
+			v = kept[c.Key]
+		}
+		if v == "" && !c.Optional {
+			return nil, invalid("credential_missing", "%s is missing.", c.Label)
+		}
+		if len(v) > 4096 {
+			return nil, invalid("credential_too_long", "%s is too long.", c.Label)
+		}
+		if v != "" {
+			full[c.Key] = v
+		}
+	}
+	for key := range given {
+		if !slices.ContainsFunc(d.Credentials, func(c Credential) bool { return c.Key == key }) {
+			return nil, invalid("credential_unknown", "%q is not asked for.", key)
+		}
+	}
+	return full, nil
+}
+
+// Test tries credentials against the acquirer; those left empty are taken from what is connected.
+// Errors: ErrNotFound, Invalid, ErrCredentials, ErrUnavailable.
+func (s *Service) Test(ctx context.Context, id tenants.ID, acquirer string, given map[string]string) (map[string]string, error) {
+	p, ok := s.Providers[acquirer]
+	if !ok {
+		return nil, ErrNotFound
+	}
+	var kept Connection
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		l, err := live(ctx, tx, acquirer)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			kept, err = s.connection(ctx, tx, l.ID)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(given) == 0 {
+		given = kept.Credentials
+	}
+	full, err := credentials(p.Describe(), given, kept.Credentials)
+	if err != nil {
+		return nil, err
+	}
+	return full, p.Check(ctx, Connection{Acquirer: acquirer, Credentials: full, HTTP: s.HTTP})
+}
+
+func live(ctx context.Context, tx *tenants.Tx, acquirer string) (Linked, error) {
+	return one(tenants.Row[Linked](ctx, tx, `SELECT `+linkedColumns+` FROM connections WHERE acquirer = $1 AND retired_at IS NULL`, acquirer))
+}
+
+// Connect tests credentials and keeps them only when they work. Connecting again changes them and keeps the notice
+// address. Errors: as Test.
+func (s *Service) Connect(ctx context.Context, id tenants.ID, by By, acquirer string, given map[string]string, test bool) error {
+	full, err := s.Test(ctx, id, acquirer, given)
+	if err != nil {
+		return err
+	}
+	clear, err := json.Marshal(full)
+	if err != nil {
+		return fmt.Errorf("encode credentials: %w", err)
+	}
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		sealed, err := tx.Seal("credentials", clear)
+		if err != nil {
+			return err
+		}
+		action := "acquirer.changed"
+		tag, err := tx.Exec(ctx, `UPDATE connections SET credentials = $2, test = $3, checked_at = $4 WHERE acquirer = $1 AND retired_at IS NULL`,
+			acquirer, sealed, test, s.Now())
+		if err == nil && tag.RowsAffected() == 0 {
+			action = "acquirer.connected"
+			err = s.link(ctx, tx, acquirer, sealed, test)
+		}
+		if err != nil {
+			return err
+		}
+		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: action}, map[string]any{"acquirer": acquirer, "test": test})
+	})
+}
+
+func (s *Service) link(ctx context.Context, tx *tenants.Tx, acquirer string, sealed []byte, test bool) error {
+	id, key := tenants.NewUUID(), tenants.NewToken()
+	hook, err := tx.Seal("hook", []byte(key))
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO connections (tenant_id, id, acquirer, credentials, hook_key, test, checked_at, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $7)`, tx.Tenant().String(), id, acquirer, sealed, hook, test, s.Now()); err != nil {
+		return err
+	}
+	return tx.OpenDoor(ctx, tenants.HookDoor, key, id.String())
+}
+
+// Disconnect retires the acquirer: no new payments; what was started is still checked and its notices are heard.
+func (s *Service) Disconnect(ctx context.Context, id tenants.ID, by By, acquirer string) error {
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE connections SET retired_at = $2 WHERE acquirer = $1 AND retired_at IS NULL`, acquirer, s.Now())
+		if err == nil && tag.RowsAffected() == 0 {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "acquirer.disconnected"}, map[string]string{"acquirer": acquirer})
+	})
+}
+
+// TestMode says whether any live acquirer of the tenant takes no real money.
+func TestMode(ctx context.Context, tx *tenants.Tx) (bool, error) {
+	var test bool
+	err := tx.QueryRow(ctx, `SELECT coalesce(bool_or(test), false) FROM connections WHERE retired_at IS NULL`).Scan(&test)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return test, err
+}

@@ -1,0 +1,101 @@
+package payments
+
+import (
+	"context"
+	"time"
+
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+)
+
+// Deal is what all invoices of one deal say together.
+type Deal struct {
+	ID        string
+	Currency  string // of its invoices; empty without any
+	OwnerID   string
+	Balance   state.Balance
+	Link      string // the newest that can be paid, or else the newest
+	Reference string // the acquirer's, of the newest payment
+	Invoices  []Invoice
+}
+
+// Money is an amount of the deal.
+func (d Deal) Money(minor int64) Money { return Money{Minor: minor, Currency: d.Currency} }
+
+// maxInvoices bounds what one deal shows.
+const maxInvoices = 200
+
+// DealOf reads what is owed and paid in a deal.
+func (s *Service) DealOf(ctx context.Context, tx *tenants.Tx, dealID string) (Deal, error) {
+	invoices, err := List(ctx, tx, Filter{DealID: dealID, Limit: maxInvoices})
+	if err != nil {
+		return Deal{}, err
+	}
+	return s.sum(ctx, tx, dealID, invoices)
+}
+
+func (s *Service) sum(ctx context.Context, tx *tenants.Tx, dealID string, invoices []Invoice) (Deal, error) {
+	d := Deal{ID: dealID, Invoices: invoices}
+	var all []state.InvoicePicture
+	var newest time.Time
+	var shown *Invoice
+	for i, in := range invoices {
+		p := state.Picture{Status: in.Status, Paid: in.Paid, Refunded: in.Refunded, Outstanding: in.Outstanding}
+		if in.PaidAt != nil {
+			p.PaidAt = *in.PaidAt
+		}
+		if in.RefundedAt != nil {
+			p.RefundedAt = *in.RefundedAt
+		}
+		if d.Currency == "" || in.Currency == d.Currency {
+			all = append(all, state.InvoicePicture{Amount: in.Minor, Picture: p})
+		}
+		if in.Status != state.Cancelled || d.Currency == "" {
+			d.Currency = in.Currency
+		}
+		if p.PaidAt.After(newest) {
+			newest, d.Reference = p.PaidAt, in.Reference
+		}
+		if shown == nil || (!payable(shown.Status) && payable(in.Status)) {
+			shown, d.OwnerID = &invoices[i], in.OwnerID
+		}
+	}
+	d.Balance = state.Sum(all)
+	var err error
+	if shown != nil {
+		d.Link, err = s.URL(ctx, tx, shown.ID)
+	}
+	return d, err
+}
+
+func payable(status state.Status) bool {
+	return status == state.AwaitingPayment || status == state.PaymentFailed
+}
+
+// Can lists what may be done with an invoice now by somebody in this role.
+func (s *Service) Can(ctx context.Context, tx *tenants.Tx, in Invoice, role tenants.Role) ([]string, error) {
+	p, _, err := picture(ctx, tx, in)
+	if err != nil {
+		return nil, err
+	}
+	var can []string
+	if in.LockedAt == nil && in.Status == state.AwaitingPayment {
+		can = append(can, "edit")
+	}
+	for _, c := range []state.Command{state.Send, state.Cancel, state.Refund, state.Record} {
+		allowed := role.Allows(tenants.Manager)
+		switch c {
+		case state.Refund:
+			allowed = role.Allows(tenants.Admin)
+		case state.Record:
+			allowed = role.Allows(tenants.Accountant)
+		}
+		if answer, err := state.Decide(p, c); err == nil && answer == state.Do && allowed {
+			can = append(can, string(c))
+		}
+	}
+	if len(p.Attempts) > 0 {
+		can = append(can, "check")
+	}
+	return can, nil
+}

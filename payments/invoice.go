@@ -1,0 +1,299 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/google/uuid"
+)
+
+// Terms are what an invoice says to the customer.
+type Terms struct {
+	Amount    Money     `json:"amount"`
+	Purpose   string    `json:"purpose"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// NewInvoice is what Create needs.
+type NewInvoice struct {
+	DealID   string `json:"deal_id"`
+	OwnerID  string `json:"-"` // the deal's owner now
+	Terms    Terms  `json:"terms"`
+	Acquirer string `json:"acquirer"` // empty: the tenant's main one for this currency
+	Key      string `json:"-"`        // idempotency key
+	Request  []byte `json:"-"`        // the request as it came: the same key with another one is refused
+}
+
+// bounds of what people may enter.
+const (
+	maxPurpose = 250
+	maxLife    = 366 * 24 * time.Hour
+)
+
+func (t Terms) check(now time.Time) error {
+	switch {
+	case t.Amount.Minor <= 0:
+		return invalid("amount_not_positive", "The amount must be more than zero.")
+	case !t.Amount.Valid():
+		if _, ok := state.Exponent(t.Amount.Currency); !ok {
+			return invalid("currency_unknown", "The currency %q is not known here. Use an ISO 4217 code such as AMD.", t.Amount.Currency)
+		}
+		return invalid("amount_too_large", "The amount is larger than %s.", Money{Minor: state.MaxMinor, Currency: t.Amount.Currency})
+	case strings.TrimSpace(t.Purpose) == "":
+		return invalid("purpose_empty", "Say what the payment is for.")
+	case utf8.RuneCountInString(t.Purpose) > maxPurpose || strings.ContainsAny(t.Purpose, "\x00\r\n\t"):
+		return invalid("purpose_unusable", "The purpose must be one line of at most %d characters.", maxPurpose)
+	case !t.ExpiresAt.After(now):
+		return invalid("expiry_past", "The link would already have expired. Choose a later time.")
+	case t.ExpiresAt.After(now.Add(maxLife)):
+		return invalid("expiry_too_far", "A link can live for a year at most.")
+	}
+	return nil
+}
+
+// Create makes an invoice and its link. The same key with the same request returns the earlier invoice.
+// Errors: Invalid, ErrNoAcquirer, tenants.ErrOtherBody.
+func (s *Service) Create(ctx context.Context, id tenants.ID, by By, in NewInvoice) (Invoice, error) {
+	var made Invoice
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		fresh := tenants.NewUUID()
+		ref, seen, err := tx.Once(ctx, in.Key, append([]byte("invoice "), in.Request...), fresh.String())
+		if err != nil {
+			return err
+		}
+		if seen {
+			made, err = Get(ctx, tx, uuid.MustParse(ref))
+			return err
+		}
+		if err := in.Terms.check(s.Now()); err != nil {
+			return err
+		}
+		if err := s.fits(ctx, tx, in.DealID, in.Terms.Amount, in.Acquirer); err != nil {
+			return err
+		}
+		made, err = s.insert(ctx, tx, fresh, by, in)
+		return err
+	})
+	return made, err
+}
+
+func (s *Service) insert(ctx context.Context, tx *tenants.Tx, id uuid.UUID, by By, in NewInvoice) (Invoice, error) {
+	t := in.Terms
+	_, err := tx.Exec(ctx, `INSERT INTO invoices (tenant_id, id, number, deal_id, minor, currency, purpose, acquirer, outstanding, expires_at, owner_id, created_by, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $9, $10, $11, $12)`, tx.Tenant().String(), id, tenants.NewNumber("DP"), in.DealID,
+		t.Amount.Minor, t.Amount.Currency, t.Purpose, in.Acquirer, t.ExpiresAt, in.OwnerID, string(by.Actor), s.Now())
+	if err != nil {
+		return Invoice{}, err
+	}
+	if err := newLink(ctx, tx, id); err != nil {
+		return Invoice{}, err
+	}
+	made, err := Get(ctx, tx, id)
+	if err != nil {
+		return made, err
+	}
+	if err := outbox.Make(ctx, tx, outbox.Expire, id.String(), t.ExpiresAt); err != nil {
+		return made, err
+	}
+	if err := outbox.Make(ctx, tx, outbox.Push, in.DealID, s.Now()); err != nil {
+		return made, err
+	}
+	return made, tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "invoice.created", DealID: in.DealID, Invoice: &id,
+		After: string(made.Status)}, map[string]any{"number": made.Number, "amount": t.Amount, "expires_at": t.ExpiresAt})
+}
+
+// fits refuses an amount that no connected acquirer takes, and a second currency in one deal.
+func (s *Service) fits(ctx context.Context, tx *tenants.Tx, deal string, amount Money, acquirer string) error {
+	if _, err := s.route(ctx, tx, amount, acquirer); err != nil {
+		return err
+	}
+	var other string
+	err := tx.QueryRow(ctx, `SELECT coalesce(min(currency), '') FROM invoices WHERE deal_id = $1 AND status <> 'cancelled' AND currency <> $2`,
+		deal, amount.Currency).Scan(&other)
+	if err == nil && other != "" {
+		err = invalid("currency_mixed", "This deal already has invoices in %s. Use the same currency.", other)
+	}
+	return err
+}
+
+// Edit changes an invoice's terms until its link is first sent. Zero fields stay. Errors: ErrNotFound, ErrLocked, Invalid.
+func (s *Service) Edit(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID, t Terms) (Invoice, error) {
+	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		if in.LockedAt != nil {
+			return ErrLocked
+		}
+		if in.Status != state.AwaitingPayment {
+			return ErrState
+		}
+		was := Terms{in.Amount(), in.Purpose, in.ExpiresAt}
+		next := was.with(t)
+		if err := next.check(s.Now()); err != nil {
+			return err
+		}
+		if next.Amount.Currency != was.Amount.Currency {
+			if err := s.fits(ctx, tx, in.DealID, next.Amount, in.Acquirer); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Exec(ctx, `UPDATE invoices SET minor = $2, currency = $3, purpose = $4, expires_at = $5, outstanding = $2 - paid, updated_at = $6 WHERE id = $1`,
+			invoice, next.Amount.Minor, next.Amount.Currency, next.Purpose, next.ExpiresAt, s.Now()); err != nil {
+			return err
+		}
+		if err := outbox.Drop(ctx, tx, outbox.Expire, invoice.String(), s.Now()); err != nil {
+			return err
+		}
+		if err := outbox.Make(ctx, tx, outbox.Expire, invoice.String(), next.ExpiresAt); err != nil {
+			return err
+		}
+		if err := outbox.Make(ctx, tx, outbox.Push, in.DealID, s.Now()); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "invoice.edited", DealID: in.DealID, Invoice: &invoice,
+			Before: string(in.Status), After: string(in.Status)}, map[string]Terms{"before": was, "after": next})
+	})
+}
+
+func (t Terms) with(next Terms) Terms {
+	if next.Amount != (Money{}) {
+		t.Amount = next.Amount
+	}
+	if next.Purpose != "" {
+		t.Purpose = next.Purpose
+	}
+	if !next.ExpiresAt.IsZero() {
+		t.ExpiresAt = next.ExpiresAt
+	}
+	return t
+}
+
+// change runs fn on a locked invoice and returns the invoice as it is afterwards.
+func (s *Service) change(ctx context.Context, id tenants.ID, invoice uuid.UUID, fn func(context.Context, *tenants.Tx, Invoice) error) (Invoice, error) {
+	var after Invoice
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		in, err := lock(ctx, tx, invoice)
+		if err != nil {
+			return err
+		}
+		if err := fn(ctx, tx, in); err != nil {
+			return err
+		}
+		after, err = Get(ctx, tx, invoice)
+		return err
+	})
+	return after, err
+}
+
+// Channel is how a link reached the customer.
+type Channel string
+
+// Channels are those that can be logged.
+var Channels = []Channel{"copy", "email", "sms", "whatsapp", "telegram", "viber", "crm"}
+
+// Send logs that the link was given to the customer and by whom; the first time locks the terms. to may be empty.
+// Errors: ErrNotFound, ErrState, Invalid.
+func (s *Service) Send(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID, channel Channel, to string) (Invoice, error) {
+	if !known(channel) {
+		return Invoice{}, invalid("channel_unknown", "The channel %q is not known.", string(channel))
+	}
+	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		p, _, err := picture(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+		if _, err := state.Decide(p, state.Send); err != nil {
+			return err
+		}
+		sealed, err := tx.Seal("recipient", []byte(to))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `INSERT INTO sends (tenant_id, id, invoice_id, channel, recipient, sent_by, at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			tx.Tenant().String(), tenants.NewUUID(), invoice, string(channel), sealed, string(by.Actor), s.Now()); err != nil {
+			return err
+		}
+		if err := s.seal(ctx, tx, in); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "invoice.sent", DealID: in.DealID, Invoice: &invoice,
+			Before: string(in.Status), After: string(in.Status)}, map[string]string{"channel": string(channel)})
+	})
+}
+
+// seal locks the terms for good.
+func (s *Service) seal(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+	if in.LockedAt != nil {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `UPDATE invoices SET locked_at = $2, updated_at = $2 WHERE id = $1`, in.ID, s.Now())
+	return err
+}
+
+func known(c Channel) bool {
+	for _, k := range Channels {
+		if k == c {
+			return true
+		}
+	}
+	return false
+}
+
+// Cancel withdraws an invoice that no money came for. Errors: ErrNotFound, ErrState.
+func (s *Service) Cancel(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID) (Invoice, error) {
+	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		p, _, err := picture(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+		answer, err := state.Decide(p, state.Cancel)
+		if err != nil || answer == state.Ignore {
+			return err
+		}
+		return s.record(ctx, tx, in, by.Actor, "invoice.cancelled",
+			finding{Fact: state.Fact{Kind: state.Withdrawn, At: s.Now()}, evidence: evidence{Source: "person"}})
+	})
+}
+
+// newLink makes the invoice's link: a token that only the customer and the sealed copy know.
+func newLink(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) error {
+	token := tenants.NewToken()
+	sealed, err := tx.Seal("link", []byte(token))
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO links (tenant_id, id, invoice_id, token) VALUES ($1, $2, $3, $4)`,
+		tx.Tenant().String(), tenants.NewUUID(), invoice, sealed); err != nil {
+		return err
+	}
+	return tx.OpenDoor(ctx, tenants.LinkDoor, token, invoice.String())
+}
+
+// URL is the address of the invoice's pay page.
+func (s *Service) URL(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) (string, error) {
+	var sealed []byte
+	if err := tx.QueryRow(ctx, `SELECT token FROM links WHERE invoice_id = $1 AND retired_at IS NULL`, invoice).Scan(&sealed); err != nil {
+		return "", err
+	}
+	token, err := tx.Open("link", sealed)
+	return s.PublicURL + "/p/" + string(token), err
+}
+
+// evidence is what a fact rests on. It holds no secret and nothing personal.
+type evidence struct {
+	Source     string          `json:"source"` // status_answer, notice, person, timer, pay_page
+	Notice     string          `json:"notice,omitempty"`
+	RequestID  string          `json:"request_id,omitempty"`
+	Code       string          `json:"code,omitempty"`
+	PaidAt     *time.Time      `json:"acquirer_paid_at,omitempty"`
+	Method     string          `json:"method,omitempty"`
+	Received   *time.Time      `json:"received_at,omitempty"`
+	Reason     string          `json:"reason,omitempty"`
+	Reference  string          `json:"reference,omitempty"`
+	Answer     json.RawMessage `json:"answer,omitempty"` // the acquirer's, redacted
+	AskedAfter string          `json:"asked_after,omitempty"`
+}

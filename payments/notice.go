@@ -1,0 +1,174 @@
+package payments
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/google/uuid"
+)
+
+// ErrForged is returned for a notice whose signature is wrong or too old. It changes nothing but the audit trail.
+var ErrForged = errors.New("payments: the notice's signature is not good")
+
+// Take receives a notice at the address with this key: finds the tenant, checks the signature, keeps the notice sealed and
+// promises a check, in one transaction. It believes nothing of its content. The provider is returned so that the caller
+// can answer in its form. Errors: ErrNotFound (no such address), ErrNotice, ErrForged.
+func (s *Service) Take(ctx context.Context, acquirer, key string, n Notice) (Provider, Outcome, error) {
+	id, ref, err := s.DB.Enter(ctx, tenants.HookDoor, key)
+	if errors.Is(err, tenants.ErrNoDoor) {
+		return nil, Broken, ErrNotFound
+	}
+	if err != nil {
+		return nil, Broken, err
+	}
+	provider, ok := s.Providers[acquirer]
+	connID, bad := uuid.Parse(ref)
+	if !ok || bad != nil {
+		return nil, Broken, ErrNotFound
+	}
+	outcome := Broken
+	var forged error
+	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		conn, err := s.connection(ctx, tx, connID)
+		if err != nil {
+			return err
+		}
+		if conn.Acquirer != acquirer {
+			return ErrNotFound
+		}
+		heard, err := provider.Hear(conn, n)
+		if err != nil {
+			return err
+		}
+		if heard.Signed && !heard.Authentic {
+			outcome, forged = Unverified, ErrForged
+			return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: tenants.Acquirer, Action: "notice.refused"},
+				map[string]string{"acquirer": acquirer, "why": "signature"})
+		}
+		outcome, err = s.file(ctx, tx, connID, heard, n)
+		return err
+	})
+	return provider, outcome, errors.Join(err, forged)
+}
+
+// file keeps a notice, once, and promises the check it asks for.
+func (s *Service) file(ctx context.Context, tx *tenants.Tx, conn uuid.UUID, heard Heard, n Notice) (Outcome, error) {
+	if heard.Key == "" {
+		sum := sha256.Sum256([]byte(n.Query + "\n" + string(n.Body)))
+		heard.Key = hex.EncodeToString(sum[:])
+	}
+	raw, err := json.Marshal(map[string]string{"method": n.Method, "query": n.Query, "body": string(n.Body)})
+	if err != nil {
+		return Broken, err
+	}
+	sealed, err := tx.Seal("notice", raw)
+	if err != nil {
+		return Broken, err
+	}
+	id := tenants.NewUUID()
+	var first bool
+	if err := tx.QueryRow(ctx, `INSERT INTO notices (tenant_id, id, connection_id, key, reference, provider_ref, authentic, raw, received_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+		ON CONFLICT (tenant_id, connection_id, key) DO UPDATE SET times = notices.times + 1 RETURNING times = 1`,
+		tx.Tenant().String(), id, conn, heard.Key, heard.Reference, heard.ProviderRef, heard.Authentic, sealed, n.ReceivedAt).Scan(&first); err != nil {
+		return Broken, err
+	}
+	if !first {
+		return Duplicate, nil
+	}
+	a, err := about(ctx, tx, conn, heard.Reference, heard.ProviderRef)
+	if errors.Is(err, ErrNotFound) { // perhaps our own row is not committed yet
+		return Accepted, outbox.Make(ctx, tx, outbox.Notice, id.String(), s.Now())
+	}
+	if err != nil {
+		return Broken, err
+	}
+	if _, err := tx.Exec(ctx, `UPDATE notices SET attempt_id = $2 WHERE id = $1`, id, a.ID); err != nil {
+		return Broken, err
+	}
+	return Accepted, outbox.Make(ctx, tx, outbox.Check, a.ID.String(), s.Now())
+}
+
+// about finds the attempt that a notice names. Error: ErrNotFound.
+func about(ctx context.Context, tx *tenants.Tx, conn uuid.UUID, reference, providerRef string) (Attempt, error) {
+	return one(tenants.Row[Attempt](ctx, tx, `SELECT `+attemptColumns+` FROM attempts WHERE connection_id = $1
+		AND ((reference = $2 AND $2 <> '') OR (provider_ref = $3 AND $3 <> '')) ORDER BY reference = $2 DESC LIMIT 1`, conn, reference, providerRef))
+}
+
+type filed struct {
+	ID           uuid.UUID `db:"id"`
+	ConnectionID uuid.UUID `db:"connection_id"`
+	Reference    string    `db:"reference"`
+	ProviderRef  string    `db:"provider_ref"`
+	Authentic    bool      `db:"authentic"`
+	ReceivedAt   time.Time `db:"received_at"`
+}
+
+// patience is how long a notice may wait for the attempt it names before its money counts as an orphan.
+const patience = time.Minute
+
+// Match keeps the promise to find out what an unmatched notice is about. It returns when to look again, or the zero
+// time. Errors: ErrUnavailable, ErrCredentials.
+func (s *Service) Match(ctx context.Context, id tenants.ID, notice uuid.UUID) (time.Time, error) {
+	var f filed
+	var conn Connection
+	var a Attempt
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		if f, err = one(tenants.Row[filed](ctx, tx, `SELECT id, connection_id, reference, provider_ref, authentic, received_at FROM notices WHERE id = $1`, notice)); err != nil {
+			return err
+		}
+		if conn, err = s.connection(ctx, tx, f.ConnectionID); err != nil {
+			return err
+		}
+		if a, err = about(ctx, tx, f.ConnectionID, f.Reference, f.ProviderRef); errors.Is(err, ErrNotFound) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `UPDATE notices SET attempt_id = $2 WHERE id = $1`, f.ID, a.ID)
+		return err
+	})
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case a.ID != uuid.Nil:
+		return time.Time{}, s.Verify(ctx, id, a.ID, evidence{Source: "status_answer", Notice: f.ID.String()})
+	case s.Now().Sub(f.ReceivedAt) < patience:
+		return s.Now().Add(2 * time.Second), nil
+	}
+	return time.Time{}, s.orphan(ctx, id, conn, f)
+}
+
+// orphan asks about money that names no attempt of ours; if it is there, a person must say whose it is.
+func (s *Service) orphan(ctx context.Context, id tenants.ID, conn Connection, f filed) error {
+	seen, err := s.Providers[conn.Acquirer].Look(ctx, conn, Order{Reference: f.Reference, ProviderRef: f.ProviderRef})
+	if errors.Is(err, ErrNothingNew) || (err == nil && seen.Captured.Minor == 0) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		e := Exception{Kind: Orphan, Key: Orphan + ":" + conn.ID + ":" + f.ProviderRef + ":" + f.Reference, Minor: seen.Captured.Minor,
+			Currency: seen.Captured.Currency, Reference: seen.ProviderRef, OpenedAt: s.Now()}
+		number := f.Reference
+		if cut := strings.LastIndex(number, "-"); cut > 0 { // our own order numbers are invoice numbers with a suffix
+			number = number[:cut]
+		}
+		in, err := one(tenants.Row[Invoice](ctx, tx, `SELECT `+invoiceColumns+` FROM invoices WHERE number = $1`, number))
+		if err == nil {
+			e.DealID, e.InvoiceID = in.DealID, &in.ID
+		} else if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		return Raise(ctx, tx, e, in.Number)
+	})
+}

@@ -1,0 +1,233 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/google/uuid"
+)
+
+// Attempt is one try to pay an invoice at one acquirer.
+type Attempt struct {
+	ID           uuid.UUID           `db:"id"`
+	InvoiceID    uuid.UUID           `db:"invoice_id"`
+	Seq          int                 `db:"seq"`
+	ConnectionID uuid.UUID           `db:"connection_id"`
+	Acquirer     string              `db:"acquirer"`
+	Reference    string              `db:"reference"`    // our order number at the acquirer
+	ProviderRef  string              `db:"provider_ref"` // the acquirer's own
+	Minor        int64               `db:"minor"`
+	Currency     string              `db:"currency"`
+	Status       state.AttemptStatus `db:"status"`
+	Captured     int64               `db:"captured"`
+	Refunded     int64               `db:"refunded"`
+	Deadline     *time.Time          `db:"deadline"`
+	PaidAt       *time.Time          `db:"paid_at"` // the acquirer's own word
+	CheckedAt    *time.Time          `db:"checked_at"`
+	CreatedAt    time.Time           `db:"created_at"`
+
+	Checkout []byte `db:"checkout"` // sealed
+}
+
+const attemptColumns = `id, invoice_id, seq, connection_id, acquirer, reference, provider_ref, minor, currency, status, captured, refunded,
+	deadline, paid_at, checked_at, created_at, checkout`
+
+// Attempts lists the attempts of these invoices in the order they were started.
+func Attempts(ctx context.Context, tx *tenants.Tx, invoices ...uuid.UUID) ([]Attempt, error) {
+	return tenants.Rows[Attempt](ctx, tx, `SELECT `+attemptColumns+` FROM attempts WHERE invoice_id = ANY($1) ORDER BY created_at, seq`, invoices)
+}
+
+func attempt(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (Attempt, error) {
+	return one(tenants.Row[Attempt](ctx, tx, `SELECT `+attemptColumns+` FROM attempts WHERE id = $1`, id))
+}
+
+// opening is an attempt on its way to the acquirer.
+type opening struct {
+	attempt Attempt
+	invoice Invoice
+	conn    Connection
+	hook    string
+	back    string
+	ready   *Checkout // a checkout that is still open
+}
+
+// Pay opens an attempt, or finds the one that is still open, and says where to send the customer. back is the token of
+// the link. Errors: ErrNotFound, ErrState, ErrExpired, ErrBeingChecked, ErrNoAcquirer, ErrUnavailable, ErrRefused.
+func (s *Service) Pay(ctx context.Context, id tenants.ID, invoice uuid.UUID, token, acquirer, lang string) (Checkout, error) {
+	var o opening
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		o, err = s.open(ctx, tx, invoice, acquirer)
+		return err
+	})
+	if err != nil {
+		return Checkout{}, err
+	}
+	if o.ready != nil {
+		return *o.ready, nil
+	}
+	o.back = s.PublicURL + "/p/" + token + "/back"
+	order := o.order(lang, s.PublicURL)
+	checkout, err := s.Providers[o.attempt.Acquirer].Start(ctx, o.conn, order)
+	if err != nil {
+		return Checkout{}, s.notStarted(ctx, id, o, err)
+	}
+	return checkout, s.started(ctx, id, o, checkout)
+}
+
+func (o opening) order(lang, public string) Order {
+	a := o.attempt
+	return Order{Attempt: a.ID.String(), Reference: a.Reference, Amount: Money{Minor: a.Minor, Currency: a.Currency},
+		Description: o.invoice.Purpose, ReturnURL: o.back, NotifyURL: o.hook, Language: lang, Deadline: o.invoice.ExpiresAt, ProviderRef: a.ProviderRef}
+}
+
+// open decides under the invoice's lock. Nobody else can start an attempt on this invoice meanwhile.
+func (s *Service) open(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID, acquirer string) (opening, error) {
+	in, err := lock(ctx, tx, invoice)
+	if err != nil {
+		return opening{}, err
+	}
+	p, _, err := picture(ctx, tx, in)
+	if err != nil {
+		return opening{}, err
+	}
+	if _, err := state.Decide(p, state.Pay); err != nil {
+		return opening{}, err
+	}
+	if p.Authorized {
+		return opening{}, ErrBeingChecked
+	}
+	if !s.Now().Before(in.ExpiresAt) {
+		return opening{}, ErrExpired
+	}
+	if acquirer == "" {
+		acquirer = in.Acquirer
+	}
+	o := opening{invoice: in}
+	if o.attempt, o.ready, err = s.reuse(ctx, tx, in, p, acquirer); err != nil || o.ready != nil {
+		return o, err
+	}
+	if o.attempt.ID == uuid.Nil {
+		linked, err := s.route(ctx, tx, Money{Minor: p.Outstanding, Currency: in.Currency}, acquirer)
+		if err != nil {
+			return o, err
+		}
+		if o.attempt, err = s.begin(ctx, tx, in, p, linked); err != nil {
+			return o, err
+		}
+	}
+	if err := s.seal(ctx, tx, in); err != nil {
+		return o, err
+	}
+	if o.conn, err = s.connection(ctx, tx, o.attempt.ConnectionID); err != nil {
+		return o, err
+	}
+	linked, err := one(tenants.Row[Linked](ctx, tx, `SELECT `+linkedColumns+` FROM connections WHERE id = $1`, o.attempt.ConnectionID))
+	if err == nil {
+		o.hook, err = s.HookURL(tx, linked)
+	}
+	return o, err
+}
+
+// spare is how much of a checkout's life must be left to send somebody there.
+const spare = time.Minute
+
+// reuse finds an attempt for the same amount that the customer can go on with: one whose checkout is open, or one that
+// was begun and never reached the acquirer (starting it again is the same order there).
+func (s *Service) reuse(ctx context.Context, tx *tenants.Tx, in Invoice, p state.Picture, acquirer string) (Attempt, *Checkout, error) {
+	all, err := Attempts(ctx, tx, in.ID)
+	if err != nil || len(all) == 0 {
+		return Attempt{}, nil, err
+	}
+	last := all[len(all)-1]
+	if !last.Status.Live() || last.Minor != p.Outstanding || (acquirer != "" && acquirer != last.Acquirer) {
+		return Attempt{}, nil, nil
+	}
+	if last.Checkout == nil {
+		return last, nil, nil
+	}
+	if last.Deadline != nil && last.Deadline.Before(s.Now().Add(spare)) {
+		return Attempt{}, nil, nil
+	}
+	clear, err := tx.Open("checkout", last.Checkout)
+	if err != nil {
+		return Attempt{}, nil, err
+	}
+	var c Checkout
+	return last, &c, json.Unmarshal(clear, &c)
+}
+
+// begin writes the attempt, its first fact, and the promise to ask about it, before anything is sent.
+func (s *Service) begin(ctx context.Context, tx *tenants.Tx, in Invoice, p state.Picture, l Linked) (Attempt, error) {
+	seq := 1
+	for _, a := range p.Attempts {
+		seq = max(seq, a.Seq+1)
+	}
+	id := tenants.NewUUID()
+	reference := fmt.Sprintf("%s-%d", in.Number, seq)
+	if _, err := tx.Exec(ctx, `INSERT INTO attempts (tenant_id, id, invoice_id, seq, connection_id, acquirer, reference, minor, currency, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, tx.Tenant().String(), id, in.ID, seq, l.ID, l.Acquirer, reference,
+		p.Outstanding, in.Currency, s.Now()); err != nil {
+		return Attempt{}, fmt.Errorf("begin attempt: %w", err)
+	}
+	if err := s.record(ctx, tx, in, tenants.Customer, "attempt.started", finding{Fact: state.Fact{Kind: state.Started, At: s.Now(), Attempt: id.String(),
+		Seq: seq, Amount: Money{Minor: p.Outstanding, Currency: in.Currency}}, evidence: evidence{Source: "pay_page", RequestID: tenants.RequestOf(ctx)}}); err != nil {
+		return Attempt{}, err
+	}
+	if err := outbox.Make(ctx, tx, outbox.Check, id.String(), s.Now().Add(firstCheck)); err != nil {
+		return Attempt{}, err
+	}
+	return attempt(ctx, tx, id)
+}
+
+// started keeps where the customer was sent.
+func (s *Service) started(ctx context.Context, id tenants.ID, o opening, c Checkout) error {
+	clear, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		in, err := lock(ctx, tx, o.invoice.ID)
+		if err != nil {
+			return err
+		}
+		sealed, err := tx.Seal("checkout", clear)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, `UPDATE attempts SET provider_ref = $2, checkout = $3, deadline = $4 WHERE id = $1`,
+			o.attempt.ID, c.ProviderRef, sealed, orNull(c.Deadline)); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, in, tenants.Acquirer, "attempt.pending", finding{
+			Fact:     state.Fact{Kind: state.Observed, At: s.Now(), Attempt: o.attempt.ID.String(), Status: state.Pending},
+			evidence: evidence{Source: "checkout", RequestID: tenants.RequestOf(ctx)}})
+	})
+}
+
+// notStarted keeps what a failed start proves. An unreachable acquirer proves nothing: the same attempt is started
+// again when the customer presses again. A refusal ends the attempt without calling it a failed payment.
+func (s *Service) notStarted(ctx context.Context, id tenants.ID, o opening, cause error) error {
+	if errors.Is(cause, ErrStarted) { // it has the order; ask what became of it
+		return errors.Join(ErrBeingChecked, s.Hurry(ctx, id, o.attempt.ID))
+	}
+	if !errors.Is(cause, ErrRefused) && !errors.Is(cause, ErrCredentials) {
+		return cause
+	}
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		in, err := lock(ctx, tx, o.invoice.ID)
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, in, tenants.Acquirer, "attempt.refused", finding{
+			Fact:     state.Fact{Kind: state.Observed, At: s.Now(), Attempt: o.attempt.ID.String(), Status: state.AttemptCancelled},
+			evidence: evidence{Source: "checkout", Reason: "the acquirer refused to open it"}})
+	})
+	return errors.Join(cause, err)
+}

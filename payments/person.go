@@ -1,0 +1,235 @@
+package payments
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/google/uuid"
+)
+
+// Received is money that came outside (cash, bank transfer), as a person saw it.
+type Received struct {
+	Method     string    `json:"method"` // cash, transfer, other
+	Amount     Money     `json:"amount"`
+	ReceivedAt time.Time `json:"received_at"`
+	Reference  string    `json:"reference"`
+	Reason     string    `json:"reason"`
+	Key        string    `json:"-"` // idempotency key; may be empty
+	Request    []byte    `json:"-"`
+}
+
+func (r Received) check(in Invoice, outstanding int64, now time.Time) error {
+	switch {
+	case r.Method != "cash" && r.Method != "transfer" && r.Method != "other":
+		return invalid("method_unknown", "The method must be cash, transfer or other.")
+	case !r.Amount.Valid():
+		return invalid("amount_not_positive", "The amount must be more than zero and in a known currency.")
+	case r.Amount.Currency != in.Currency:
+		return invalid("currency_mixed", "The invoice is in %s.", in.Currency)
+	case r.Amount.Minor > outstanding:
+		return invalid("amount_too_large", "Only %s is outstanding.", Money{Minor: outstanding, Currency: in.Currency})
+	case r.ReceivedAt.IsZero() || r.ReceivedAt.After(now.Add(24*time.Hour)):
+		return invalid("time_unusable", "Say when the money came; not in the future.")
+	case strings.TrimSpace(r.Reference) == "" || strings.TrimSpace(r.Reason) == "":
+		return invalid("reference_empty", "A reference and a reason are needed.")
+	}
+	return nil
+}
+
+// Receive records money received outside, as operator evidence; it at once closes or reduces the open link. It returns the
+// payment's id. Errors: ErrNotFound, ErrRole, ErrState, Invalid.
+func (s *Service) Receive(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID, r Received) (uuid.UUID, Invoice, error) {
+	payment := tenants.NewUUID()
+	if !by.Role.Allows(tenants.Accountant) {
+		return payment, Invoice{}, ErrRole
+	}
+	after, err := s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		ref, seen, err := tx.Once(ctx, r.Key, append([]byte("payment "+invoice.String()+" "), r.Request...), payment.String())
+		if err != nil {
+			return err
+		}
+		if seen {
+			payment, err = uuid.Parse(ref)
+			return err
+		}
+		p, _, err := picture(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+		if _, err := state.Decide(p, state.Record); err != nil {
+			return err
+		}
+		if err := r.check(in, p.Outstanding, s.Now()); err != nil {
+			return err
+		}
+		if err := s.seal(ctx, tx, in); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, in, by.Actor, "payment.recorded", finding{
+			Fact:     state.Fact{Kind: state.Received, At: s.Now(), Ref: payment.String(), Amount: r.Amount},
+			evidence: evidence{Source: "person", Method: r.Method, Received: &r.ReceivedAt, Reference: r.Reference, Reason: r.Reason}})
+	})
+	return payment, after, err
+}
+
+// Reverse undoes a payment recorded by a person, by a counter-entry. Errors: ErrNotFound, ErrRole, Invalid.
+func (s *Service) Reverse(ctx context.Context, id tenants.ID, by By, payment uuid.UUID, reason string) (Invoice, error) {
+	if !by.Role.Allows(tenants.Accountant) {
+		return Invoice{}, ErrRole
+	}
+	if strings.TrimSpace(reason) == "" {
+		return Invoice{}, invalid("reason_empty", "Say why the payment is undone.")
+	}
+	var invoice uuid.UUID
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		_, err := one(struct{}{}, tx.QueryRow(ctx, `SELECT invoice_id FROM facts WHERE kind = 'received' AND ref = $1`, payment.String()).Scan(&invoice))
+		return err
+	})
+	if err != nil {
+		return Invoice{}, err
+	}
+	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		return s.record(ctx, tx, in, by.Actor, "payment.reversed", finding{
+			Fact:     state.Fact{Kind: state.Reversed, At: s.Now(), Ref: payment.String()},
+			evidence: evidence{Source: "person", Reason: reason}})
+	})
+}
+
+// Manual is a payment recorded by a person.
+type Manual struct {
+	ID         string
+	Method     string
+	Amount     Money
+	ReceivedAt time.Time
+	Reference  string
+	Reversed   bool
+}
+
+// Manuals lists the payments that persons recorded on an invoice.
+func Manuals(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) ([]Manual, error) {
+	rows, err := factRows(ctx, tx, invoice)
+	var all []Manual
+	reversed := map[string]bool{}
+	for _, r := range rows {
+		switch r.Kind {
+		case state.Received:
+			m := Manual{ID: r.Ref, Method: r.Evidence.Method, Amount: Money{Minor: r.Minor, Currency: r.Currency}, Reference: r.Evidence.Reference}
+			if r.Evidence.Received != nil {
+				m.ReceivedAt = *r.Evidence.Received
+			}
+			all = append(all, m)
+		case state.Reversed:
+			reversed[r.Ref] = true
+		}
+	}
+	for i := range all {
+		all[i].Reversed = reversed[all[i].ID]
+	}
+	return all, err
+}
+
+// Choice is a person's decision about an exception.
+type Choice struct {
+	Decision  string `json:"decision"`
+	Reason    string `json:"reason"`
+	Reference string `json:"reference"`
+}
+
+// Resolve carries out a person's decision about an exception: one of those it offers.
+// Errors: ErrNotFound (also when it is closed), ErrRole, Invalid, ErrState.
+func (s *Service) Resolve(ctx context.Context, id tenants.ID, by By, exception uuid.UUID, c Choice) (Exception, error) {
+	var e Exception
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		if e, err = one(tenants.Row[Exception](ctx, tx, `SELECT `+exceptionColumns+` FROM exceptions WHERE id = $1 AND closed_at IS NULL FOR UPDATE`, exception)); err != nil {
+			return err
+		}
+		if !contains(e.Decisions(), c.Decision) {
+			return invalid("decision_not_offered", "Choose one of: %s.", strings.Join(e.Decisions(), ", "))
+		}
+		if strings.TrimSpace(c.Reason) == "" {
+			return invalid("reason_empty", "Say why.")
+		}
+		if !by.Role.Allows(needed(c.Decision)) {
+			return ErrRole
+		}
+		if e.AttemptID != nil && e.Kind != Orphan && e.Kind != RefundUnknown {
+			err = s.resolveReview(ctx, tx, by, e, c)
+		} else {
+			err = s.resolveOther(ctx, tx, by, e, c)
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "exception.resolved", DealID: e.DealID, Invoice: e.InvoiceID,
+			Before: e.Kind, After: c.Decision}, c); err != nil {
+			return err
+		}
+		e, err = one(tenants.Row[Exception](ctx, tx, `SELECT `+exceptionColumns+` FROM exceptions WHERE id = $1`, exception))
+		return err
+	})
+	return e, err
+}
+
+// needed is the role for a decision: what moves or forgives money is the administrator's.
+func needed(decision string) tenants.Role {
+	switch decision {
+	case "refund", "write_off", "refunded", "not_refunded":
+		return tenants.Admin
+	}
+	return tenants.Manager
+}
+
+func (s *Service) resolveReview(ctx context.Context, tx *tenants.Tx, by By, e Exception, c Choice) error {
+	in, err := lock(ctx, tx, *e.InvoiceID)
+	if err != nil {
+		return err
+	}
+	if c.Decision == "refund" { // the review ends by itself when the money went back
+		a, err := attempt(ctx, tx, *e.AttemptID)
+		if err != nil {
+			return err
+		}
+		return s.askRefund(ctx, tx, in, by, tenants.NewUUID(), RefundRequest{Attempt: a.ID.String(), Reason: c.Reason,
+			Amount: Money{Minor: e.Minor - a.Refunded, Currency: e.Currency}})
+	}
+	if err := s.record(ctx, tx, in, by.Actor, "review.resolved", finding{
+		Fact:     state.Fact{Kind: state.Resolved, At: s.Now(), Attempt: e.AttemptID.String(), Decision: state.Decision(c.Decision)},
+		evidence: evidence{Source: "person", Reason: c.Reason, Reference: c.Reference}}); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE exceptions SET decision = $2 WHERE id = $1`, e.ID, c.Decision)
+	return err
+}
+
+func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exception, c Choice) error {
+	switch {
+	case e.Kind == RefundUnknown:
+		status := map[string]string{"refunded": "done", "not_refunded": "refused"}[c.Decision]
+		if _, err := tx.Exec(ctx, `UPDATE refunds SET status = $2 WHERE id = $1`, strings.TrimPrefix(e.Key, RefundUnknown+":"), status); err != nil {
+			return err
+		}
+	case c.Decision == "retry":
+		if _, err := tx.Exec(ctx, `UPDATE outbox SET done_at = $2 WHERE kind = $3 AND key = $1 AND dead_at IS NOT NULL AND done_at IS NULL`,
+			e.DealID, s.Now(), string(outbox.Push)); err != nil {
+			return err
+		}
+		if err := outbox.Make(ctx, tx, outbox.Push, e.DealID, s.Now()); err != nil {
+			return err
+		}
+	}
+	return Settle(ctx, tx, e.Key, by.Actor, c.Decision, s.Now())
+}
+
+func contains(list []string, v string) bool {
+	for _, s := range list {
+		if s == v {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,214 @@
+package payments
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/google/uuid"
+)
+
+// RefundRequest asks to give money of an invoice back.
+type RefundRequest struct {
+	Amount  Money  `json:"amount"`
+	Reason  string `json:"reason"`
+	Attempt string `json:"attempt"` // empty: the newest payment that holds enough
+	Key     string `json:"-"`
+	Request []byte `json:"-"`
+}
+
+type refund struct {
+	ID        uuid.UUID     `db:"id"`
+	InvoiceID uuid.UUID     `db:"invoice_id"`
+	AttemptID uuid.UUID     `db:"attempt_id"`
+	Minor     int64         `db:"minor"`
+	Currency  string        `db:"currency"`
+	Status    string        `db:"status"`
+	Before    int64         `db:"before"`
+	AskedBy   tenants.Actor `db:"asked_by"`
+	SentAt    *time.Time    `db:"sent_at"`
+}
+
+const refundColumns = `id, invoice_id, attempt_id, minor, currency, status, before, asked_by, sent_at`
+
+// Refund promises to give money back; the acquirer is asked by a worker. The same key with the same request is one
+// refund. Errors: ErrNotFound, ErrRole, ErrState, Invalid, tenants.ErrOtherBody.
+func (s *Service) Refund(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID, r RefundRequest) (Invoice, error) {
+	if !by.Role.Allows(tenants.Admin) {
+		return Invoice{}, ErrRole
+	}
+	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		fresh := tenants.NewUUID()
+		_, seen, err := tx.Once(ctx, r.Key, append([]byte("refund "+invoice.String()+" "), r.Request...), fresh.String())
+		if err != nil || seen {
+			return err
+		}
+		return s.askRefund(ctx, tx, in, by, fresh, r)
+	})
+}
+
+func (s *Service) askRefund(ctx context.Context, tx *tenants.Tx, in Invoice, by By, id uuid.UUID, r RefundRequest) error {
+	if strings.TrimSpace(r.Reason) == "" {
+		return invalid("reason_empty", "Say why the money goes back.")
+	}
+	p, _, err := picture(ctx, tx, in)
+	if err != nil {
+		return err
+	}
+	if _, err := state.Decide(p, state.Refund); err != nil {
+		return err
+	}
+	if !r.Amount.Valid() {
+		return invalid("amount_not_positive", "The amount to give back must be more than zero and in a known currency.")
+	}
+	a, err := refundable(p, r)
+	if err != nil {
+		return err
+	}
+	row, err := attempt(ctx, tx, uuid.MustParse(a.ID))
+	if err != nil {
+		return err
+	}
+	if d := s.Providers[row.Acquirer].Describe(); !d.Refunds || (!d.Partial && r.Amount.Minor != a.Captured.Minor) {
+		return invalid("refund_not_possible", "%s cannot give this back by itself. Refund in its own console; the card will show it.", d.Name)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO refunds (tenant_id, id, invoice_id, attempt_id, minor, currency, reason, asked_by, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, tx.Tenant().String(), id, in.ID, a.ID, r.Amount.Minor, r.Amount.Currency, r.Reason,
+		string(by.Actor), s.Now())
+	if tenants.Conflict(err, "refunds_one_open") {
+		return errors.Join(ErrState, errors.New("a refund of this payment is under way"))
+	}
+	if err != nil {
+		return err
+	}
+	if err := outbox.Make(ctx, tx, outbox.Refund, id.String(), s.Now()); err != nil {
+		return err
+	}
+	return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "refund.asked", DealID: in.DealID, Invoice: &in.ID,
+		Before: string(in.Status), After: string(in.Status)}, map[string]any{"amount": r.Amount, "reason": r.Reason, "refund": id})
+}
+
+// refundable finds the payment that the money goes back from, capped at what it still holds.
+func refundable(p state.Picture, r RefundRequest) (state.AttemptPicture, error) {
+	var most int64
+	for i := len(p.Attempts) - 1; i >= 0; i-- {
+		a := p.Attempts[i]
+		if a.Status != state.AttemptPaid || a.Captured.Currency != r.Amount.Currency || (r.Attempt != "" && r.Attempt != a.ID) {
+			continue
+		}
+		held := a.Captured.Minor - a.Refunded
+		if held >= r.Amount.Minor {
+			return a, nil
+		}
+		most = max(most, held)
+	}
+	return state.AttemptPicture{}, invalid("refund_too_large", "At most %s can go back.", Money{Minor: most, Currency: r.Amount.Currency})
+}
+
+// refundDoubt is how long an unclear refund is looked up before a person is asked.
+const refundDoubt = 15 * time.Minute
+
+// SendRefund keeps the promise to give money back. It writes down that it is about to call, calls once, and after an
+// unclear end only looks: the money never goes twice. It returns when to look again, or the zero time.
+func (s *Service) SendRefund(ctx context.Context, id tenants.ID, refundID uuid.UUID) (time.Time, error) {
+	var r refund
+	var o opening
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		r, o, err = s.refundOf(ctx, tx, refundID)
+		return err
+	})
+	if err != nil || r.Status == "done" || r.Status == "refused" {
+		return time.Time{}, err
+	}
+	provider := s.Providers[o.attempt.Acquirer]
+	if r.Status == "requested" {
+		refunder, ok := provider.(Refunder)
+		if !ok {
+			return time.Time{}, s.closeRefund(ctx, id, r, "refused", "the acquirer has no refund")
+		}
+		if err := s.closeRefund(ctx, id, r, "sending", ""); err != nil {
+			return time.Time{}, err
+		}
+		now := s.Now()
+		r.SentAt = &now
+		err := refunder.Refund(ctx, o.conn, o.order("en", s.PublicURL), r.ID.String(), Money{Minor: r.Minor, Currency: r.Currency})
+		switch {
+		case errors.Is(err, ErrRefused), errors.Is(err, ErrCredentials):
+			return time.Time{}, s.closeRefund(ctx, id, r, "refused", "the acquirer refused the refund")
+		case err != nil:
+			s.Log.WarnContext(ctx, "refund unclear", "tenant", id, "refund", r.ID, "err", err)
+		}
+	}
+	if err := s.Verify(ctx, id, r.AttemptID, evidence{Source: "status_answer", AskedAfter: "refund " + r.ID.String()}); err != nil {
+		return time.Time{}, err
+	}
+	return s.judgeRefund(ctx, id, r)
+}
+
+// judgeRefund decides by the acquirer's own total whether the refund went through.
+func (s *Service) judgeRefund(ctx context.Context, id tenants.ID, r refund) (time.Time, error) {
+	var a Attempt
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		a, err = attempt(ctx, tx, r.AttemptID)
+		return err
+	})
+	switch {
+	case err != nil:
+		return time.Time{}, err
+	case a.Refunded >= r.Before+r.Minor:
+		return time.Time{}, s.closeRefund(ctx, id, r, "done", "")
+	case r.SentAt != nil && s.Now().Sub(*r.SentAt) > refundDoubt:
+		return s.Now().Add(time.Hour), s.closeRefund(ctx, id, r, "unknown", "")
+	}
+	return s.Now().Add(30 * time.Second), nil
+}
+
+func (s *Service) refundOf(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (r refund, o opening, err error) {
+	if r, err = one(tenants.Row[refund](ctx, tx, `SELECT `+refundColumns+` FROM refunds WHERE id = $1`, id)); err != nil {
+		return r, o, err
+	}
+	if o.invoice, err = Get(ctx, tx, r.InvoiceID); err != nil {
+		return r, o, err
+	}
+	if o.attempt, err = attempt(ctx, tx, r.AttemptID); err != nil {
+		return r, o, err
+	}
+	o.conn, err = s.connection(ctx, tx, o.attempt.ConnectionID)
+	if r.Status == "requested" {
+		r.Before = o.attempt.Refunded
+	}
+	return r, o, err
+}
+
+func (s *Service) closeRefund(ctx context.Context, id tenants.ID, r refund, status, why string) error {
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		in, err := lock(ctx, tx, r.InvoiceID)
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, `UPDATE refunds SET status = $2, before = $3, sent_at = coalesce(sent_at, $4) WHERE id = $1 AND status <> $2`,
+			r.ID, status, r.Before, s.Now())
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		key := RefundUnknown + ":" + r.ID.String()
+		switch status {
+		case "unknown":
+			err = Raise(ctx, tx, Exception{Kind: RefundUnknown, Key: key, DealID: in.DealID, InvoiceID: &in.ID, AttemptID: &r.AttemptID,
+				Minor: r.Minor, Currency: r.Currency, Reference: in.Reference, OpenedAt: s.Now()}, in.Number)
+		case "done", "refused":
+			err = Settle(ctx, tx, key, tenants.Acquirer, status, s.Now())
+		}
+		if err != nil {
+			return err
+		}
+		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: r.AskedBy, Action: "refund." + status, DealID: in.DealID, Invoice: &in.ID,
+			Before: string(in.Status), After: string(in.Status)}, map[string]string{"refund": r.ID.String(), "why": why})
+	})
+}

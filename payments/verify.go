@@ -1,0 +1,180 @@
+package payments
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/google/uuid"
+)
+
+// The ladder of checks that every started attempt promises: often while the customer may still be there, then rarer,
+// for a week. A notice that never comes costs the first step.
+const (
+	firstCheck  = 30 * time.Second
+	sessionLife = 20 * time.Minute // of a hosted checkout whose acquirer does not say
+	checksFor   = 7 * 24 * time.Hour
+)
+
+// nextCheck says when to ask again about an attempt; false ends the ladder.
+func nextCheck(a Attempt, now time.Time) (time.Time, bool) {
+	closes := a.CreatedAt.Add(sessionLife)
+	if a.Deadline != nil && a.Deadline.Before(a.CreatedAt.Add(time.Hour)) {
+		closes = a.Deadline.Add(time.Minute)
+	}
+	age := now.Sub(a.CreatedAt)
+	switch {
+	case a.Status == state.AttemptPaid, age > checksFor:
+		return time.Time{}, false
+	case a.Status == state.Authorized && age < time.Hour, a.Status.Live() && now.Before(closes):
+		return now.Add(firstCheck), true
+	case age < 24*time.Hour:
+		return now.Add(time.Hour), true
+	}
+	return now.Add(24 * time.Hour), true
+}
+
+// Check keeps the promise to ask about an attempt. It returns when to ask again; the zero time ends the ladder.
+// Errors: ErrUnavailable, ErrCredentials (ask again later).
+func (s *Service) Check(ctx context.Context, id tenants.ID, attemptID uuid.UUID) (time.Time, error) {
+	if err := s.Verify(ctx, id, attemptID, evidence{Source: "status_answer"}); err != nil {
+		return time.Time{}, err
+	}
+	var next time.Time
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		a, err := attempt(ctx, tx, attemptID)
+		if at, again := nextCheck(a, s.Now()); again {
+			next = at
+		}
+		return err
+	})
+	return next, err
+}
+
+// Hurry promises to ask about an attempt now.
+func (s *Service) Hurry(ctx context.Context, id tenants.ID, attemptID uuid.UUID) error {
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		return outbox.Make(ctx, tx, outbox.Check, attemptID.String(), s.Now())
+	})
+}
+
+// Verify asks the acquirer what became of an attempt and records the answer. An answer that proves nothing records
+// nothing and is no error. Errors: ErrNotFound, ErrUnavailable, ErrCredentials.
+func (s *Service) Verify(ctx context.Context, id tenants.ID, attemptID uuid.UUID, because evidence) error {
+	var o opening
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		if o.attempt, err = attempt(ctx, tx, attemptID); err != nil {
+			return err
+		}
+		if o.invoice, err = Get(ctx, tx, o.attempt.InvoiceID); err != nil {
+			return err
+		}
+		o.conn, err = s.connection(ctx, tx, o.attempt.ConnectionID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	provider, ok := s.Providers[o.attempt.Acquirer]
+	if !ok {
+		return fmt.Errorf("%w: no adapter for %s", ErrUnavailable, o.attempt.Acquirer)
+	}
+	seen, err := provider.Look(ctx, o.conn, o.order("en", s.PublicURL))
+	if err != nil && !errors.Is(err, ErrNothingNew) {
+		return err
+	}
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		in, err := lock(ctx, tx, o.attempt.InvoiceID)
+		if err != nil {
+			return err
+		}
+		return s.observe(ctx, tx, in, o.attempt, seen, because)
+	})
+}
+
+// observe turns an acquirer's answer into facts.
+func (s *Service) observe(ctx context.Context, tx *tenants.Tx, in Invoice, a Attempt, seen Observation, because evidence) error {
+	if _, err := tx.Exec(ctx, `UPDATE attempts SET checks = checks + 1, checked_at = $2,
+		provider_ref = CASE WHEN provider_ref = '' THEN $3 ELSE provider_ref END, paid_at = coalesce(paid_at, $4) WHERE id = $1`,
+		a.ID, s.Now(), seen.ProviderRef, orNull(seen.PaidAt)); err != nil {
+		return fmt.Errorf("note the check: %w", err)
+	}
+	if seen.Status == "" {
+		return nil
+	}
+	because.Code, because.PaidAt, because.RequestID = seen.Code, orNull(seen.PaidAt), tenants.RequestOf(ctx)
+	if json.Valid(seen.Raw) {
+		because.Answer = seen.Raw
+	}
+	fact := state.Fact{Kind: state.Observed, At: s.Now(), Attempt: a.ID.String(), Status: seen.Status}
+	if seen.Status == state.AttemptPaid {
+		fact.Amount, fact.Foreign = seen.Captured, seen.Foreign
+	}
+	found := []finding{{fact, because}}
+	if seen.Status == a.Status && seen.Status != state.AttemptPaid {
+		found = nil
+	}
+	if seen.Refunded.Minor > a.Refunded {
+		found = append(found, finding{state.Fact{Kind: state.RefundTotal, At: s.Now(), Attempt: a.ID.String(), Amount: seen.Refunded}, because})
+	}
+	for _, d := range seen.Disputes {
+		found = append(found, finding{state.Fact{Kind: d.Status, At: s.Now(), Attempt: a.ID.String(), Ref: d.Ref, Amount: d.Amount}, because})
+	}
+	return s.record(ctx, tx, in, tenants.Acquirer, "", found...)
+}
+
+// CheckInvoice asks now about every attempt of the invoice that may still change, and about paid ones too: money may
+// have gone back. Errors: ErrNotFound, ErrUnavailable, ErrCredentials.
+func (s *Service) CheckInvoice(ctx context.Context, id tenants.ID, invoice uuid.UUID) error {
+	var all []Attempt
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		if _, err := Get(ctx, tx, invoice); err != nil {
+			return err
+		}
+		var err error
+		all, err = Attempts(ctx, tx, invoice)
+		return err
+	})
+	for _, a := range all {
+		err = errors.Join(err, s.Verify(ctx, id, a.ID, evidence{Source: "status_answer"}))
+	}
+	return err
+}
+
+// Expire keeps the promise made for the end of a link's time: the acquirer is asked first, so that a payment in time is
+// not called late. It returns when to try again, or the zero time. Errors: as Verify.
+func (s *Service) Expire(ctx context.Context, id tenants.ID, invoice uuid.UUID) (time.Time, error) {
+	if err := s.CheckInvoice(ctx, id, invoice); err != nil {
+		return time.Time{}, err
+	}
+	var again time.Time
+	_, err := s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		if s.Now().Before(in.ExpiresAt) {
+			again = in.ExpiresAt
+			return nil
+		}
+		p, _, err := picture(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+		answer, err := state.Decide(p, state.Expire)
+		if err != nil {
+			return err
+		}
+		if answer == state.Ignore {
+			if p.Authorized {
+				again = s.Now().Add(time.Hour)
+			}
+			return nil
+		}
+		return s.record(ctx, tx, in, tenants.Timer, "invoice.expired",
+			finding{state.Fact{Kind: state.TimeOver, At: s.Now()}, evidence{Source: "timer"}})
+	})
+	return again, err
+}

@@ -1,0 +1,246 @@
+package vposam
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dealpay/dealpay/payments"
+)
+
+// maxBody bounds an answer; a session takes a few hundred bytes.
+const maxBody = 64 << 10
+
+// call sends one request and returns the body of a 2xx answer. With a body it carries the Idempotency-Key. What is
+// unclear at the end (no answer, cut, 5xx) is ErrUnknown for a refund, and ErrUnavailable for what may be repeated.
+func (p *Provider) call(ctx context.Context, c payments.Connection, method, path, key string, in any) ([]byte, error) {
+	var body io.Reader = http.NoBody
+	lost := payments.ErrUnavailable
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(text)
+		if path != createPath {
+			lost = payments.ErrUnknown
+		}
+	}
+	r, err := http.NewRequestWithContext(ctx, method, p.cfg.BaseURL+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: no such address", payments.ErrUnavailable)
+	}
+	r.Header.Set("Authorization", "Bearer "+c.Credentials["token"])
+	r.Header.Set("Accept", "application/json")
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Idempotency-Key", key)
+	}
+	return send(c.HTTP, r, lost)
+}
+
+// send follows no redirect: it would carry the request elsewhere.
+func send(client *http.Client, r *http.Request, lost error) ([]byte, error) {
+	if client == nil {
+		client = http.DefaultClient
+	}
+	direct := *client
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	res, err := direct.Do(r)
+	if err != nil {
+		if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
+			lost = payments.ErrUnavailable // nothing was sent
+		}
+		return nil, fmt.Errorf("%w: no answer", lost)
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	if res.StatusCode/100 == 2 && (err != nil || len(answer) > maxBody) {
+		return nil, fmt.Errorf("%w: the answer is cut or too long", lost)
+	}
+	return answer, verdict(res, answer, lost)
+}
+
+// verdict classifies the HTTP status; lost is what an unclear end means for this call.
+func verdict(res *http.Response, answer []byte, lost error) error {
+	status := res.StatusCode
+	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	err := payments.ErrRefused
+	switch {
+	case status/100 == 2:
+		return nil
+	case media == "text/html" && status/100 == 4:
+		err = payments.ErrUnavailable // a page of something in between, not an answer of the API
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		err = payments.ErrCredentials
+	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout:
+		err = payments.ErrUnavailable
+	case status == http.StatusNotFound && res.Request.Method == http.MethodGet:
+		err = payments.ErrNothingNew
+	case status == http.StatusConflict && strings.HasSuffix(res.Request.URL.Path, createPath):
+		err = payments.ErrStarted
+	case status/100 != 4:
+		err = lost
+	}
+	return fmt.Errorf("%w: HTTP %d %s", err, status, errorCode(answer))
+}
+
+// errorCode finds the API's code in an error body; its text stays out of logs.
+func errorCode(answer []byte) string {
+	f, err := parseObject(answer)
+	if err != nil {
+		return ""
+	}
+	if inner, err := parseObject(f["error"]); err == nil {
+		f = inner
+	}
+	return f.text("code")
+}
+
+// session is what is kept of an answer, and, as JSON, the evidence: only what names the payment, never a person.
+type session struct {
+	ID        string    `json:"id"`
+	Order     string    `json:"merchantOrderId,omitempty"`
+	Merchant  string    `json:"merchantId,omitempty"`
+	Status    string    `json:"status"`
+	Currency  string    `json:"currency,omitempty"`
+	Amount    *int64    `json:"amountMinor,omitempty"`
+	Captured  *int64    `json:"capturedAmountMinor,omitempty"`
+	Refunded  *int64    `json:"refundedAmountMinor,omitempty"`
+	Code      string    `json:"failureCode,omitempty"`
+	PaidAt    time.Time `json:"paidAt,omitzero"`
+	ExpiresAt time.Time `json:"expiresAt,omitzero"`
+	Disputes  []dispute `json:"disputes,omitempty"`
+
+	checkout string
+}
+
+type dispute struct {
+	ID     string `json:"id"`
+	Amount int64  `json:"amountMinor"`
+	Status string `json:"status"`
+}
+
+func (s session) redacted() []byte {
+	raw, _ := json.Marshal(s) // no value of it can fail
+	return raw
+}
+
+var errWire = errors.New("vposam: not a session")
+
+// parseSession reads a session that stands alone or as "data". Several names are tried where none is documented.
+func parseSession(body []byte) (session, error) {
+	f, err := parseObject(body)
+	if err != nil {
+		return session{}, err
+	}
+	if inner, err := parseObject(f["data"]); err == nil {
+		f = inner
+	}
+	s := session{
+		ID: f.text("id", "sessionId"), Order: f.text("merchantOrderId"), Merchant: f.text("merchantId"),
+		Status: strings.ToLower(f.text("status")), Currency: strings.ToUpper(f.text("currency")),
+		Code: f.text("failureCode"), PaidAt: f.time("paidAt"), ExpiresAt: f.time("expiresAt"),
+	}
+	for _, name := range []string{"checkoutUrl", "redirectUrl", "url"} {
+		if json.Unmarshal(f[name], &s.checkout) == nil && s.checkout != "" {
+			break
+		}
+	}
+	for name, into := range map[string]**int64{"amountMinor": &s.Amount, "capturedAmountMinor": &s.Captured, "refundedAmountMinor": &s.Refunded} {
+		if *into, err = f.integer(name); err != nil {
+			return session{}, err
+		}
+	}
+	var disputes []json.RawMessage
+	_ = json.Unmarshal(f["disputes"], &disputes) // absent, or of a shape that tells us nothing
+	for _, raw := range disputes {
+		d, _ := parseObject(raw)
+		amount, err := d.integer("amountMinor")
+		if err == nil && amount != nil && d.text("id") != "" {
+			s.Disputes = append(s.Disputes, dispute{d.text("id"), *amount, strings.ToLower(d.text("status"))})
+		}
+	}
+	return s, nil
+}
+
+// parseProviders returns all names that the capability matrix gives to providers.
+func parseProviders(body []byte) ([]string, error) {
+	f, err := parseObject(body)
+	if err != nil {
+		return nil, err
+	}
+	var providers []json.RawMessage
+	if err := json.Unmarshal(f["providers"], &providers); err != nil {
+		return nil, errWire
+	}
+	var names []string
+	for _, raw := range providers {
+		provider, _ := parseObject(raw)
+		names = append(names, provider.text("id"), provider.text("provider"), provider.text("name"), provider.text("code"))
+	}
+	return names, nil
+}
+
+// object is a JSON object whose fields are read one by one, so that a strange one spoils no other.
+type object map[string]json.RawMessage
+
+func parseObject(body []byte) (object, error) {
+	var f object
+	if err := json.Unmarshal(body, &f); err != nil || f == nil {
+		return nil, errWire
+	}
+	return f, nil
+}
+
+// text returns the first of the named fields that is a plain identifier; anything else could hold a person's data.
+func (f object) text(names ...string) string {
+	for _, name := range names {
+		var s string
+		if json.Unmarshal(f[name], &s) == nil && plain(s) {
+			return s
+		}
+	}
+	return ""
+}
+
+func (f object) time(name string) time.Time {
+	at, _ := time.Parse(time.RFC3339, f.text(name))
+	return at
+}
+
+// integer reads a whole number, also one written as text; nil when absent. Fractions and exponents are refused.
+func (f object) integer(name string) (*int64, error) {
+	raw := strings.Trim(string(f[name]), `"`)
+	if raw == "" || raw == "null" {
+		return nil, nil
+	}
+	n, err := strconv.ParseInt(raw, 10, 64)
+	if err != nil {
+		return nil, errWire
+	}
+	return &n, nil
+}
+
+// plain says whether s can be an identifier, a code or a time: short, and without what an e-mail address, a phone
+// number or a path need.
+func plain(s string) bool {
+	if s == "" || len(s) > 100 || s[0] == '.' || s[0] == '+' {
+		return false
+	}
+	for _, r := range s {
+		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.:+", r)) {
+			return false
+		}
+	}
+	return true
+}
