@@ -16,9 +16,9 @@ END $$;
 REVOKE UPDATE ON audit, facts FROM dealpay_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON doors TO dealpay_app;
 GRANT SELECT, INSERT, DELETE ON spent TO dealpay_app;
--- The relay sees when promises are due and nothing else.
-CREATE POLICY due_times ON outbox FOR SELECT TO dealpay_relay USING (true);
-CREATE POLICY relayed ON outbox FOR UPDATE TO dealpay_relay USING (true) WITH CHECK (true);
+-- The relay sees when promises are due and nothing else. The owner is a member of it and would inherit its policies.
+CREATE POLICY due_times ON outbox FOR SELECT TO dealpay_relay USING (current_user = 'dealpay_relay');
+CREATE POLICY relayed ON outbox FOR UPDATE TO dealpay_relay USING (current_user = 'dealpay_relay') WITH CHECK (current_user = 'dealpay_relay');
 GRANT SELECT (tenant_id, id, kind, due_at, claimed_until, relayed_at, done_at, dead_at) ON outbox TO dealpay_relay;
 GRANT UPDATE (relayed_at) ON outbox TO dealpay_relay;
 

@@ -159,7 +159,7 @@ func leaking(name string, l Limits, length time.Duration) formula {
 
 func sliding(name string, l Limits) formula {
 	return formula{
-		name: name, limits: l, jitter: 69 * time.Millisecond, length: 20 * time.Second,
+		name: name, limits: l, jitter: 69 * time.Millisecond, length: 12 * time.Second,
 		model: func(phase time.Duration) model { return &slides{count: 7, offset: phase} },
 		most:  func(d time.Duration) float64 { return 7 * d.Seconds() },
 	}
@@ -168,8 +168,8 @@ func sliding(name string, l Limits) formula {
 var (
 	address  = sliding("kommo", Kommo)
 	formulas = []formula{
-		leaking("bitrix24", Bitrix24Standard, 60*time.Second), sliding("amocrm", AmoCRM), address,
-		leaking("bitrix24 enterprise", Bitrix24Enterprise, 30*time.Second),
+		leaking("bitrix24", Bitrix24Standard, 40*time.Second), sliding("amocrm", AmoCRM), address,
+		leaking("bitrix24 enterprise", Bitrix24Enterprise, 20*time.Second),
 	}
 )
 
@@ -192,7 +192,8 @@ func TestTheCRMRefusesNothingAndLittleIsLeftUnused(t *testing.T) {
 		s.jitter = f.jitter
 		s.join("acme", crm.Sync, 10*time.Millisecond)
 		s.join("acme", crm.Sync, 200*time.Millisecond)
-		s.join("acme", rapid.SampledFrom([]crm.Priority{crm.Housekeeping, crm.Sync, crm.Person}).Draw(t, "third"), 3*time.Second)
+		third := crm.Priority(rapid.IntRange(int(crm.Housekeeping), int(crm.Person)).Draw(t, "third"))
+		s.join("acme", third, time.Duration(rapid.IntRange(200, 3000).Draw(t, "think"))*time.Millisecond)
 		s.run(t, f.length)
 		s.requireNothingRefused(t, f)
 		require.GreaterOrEqual(t, float64(s.total()), f.most(f.length)/1.10, f.name)

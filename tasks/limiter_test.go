@@ -109,6 +109,28 @@ func TestWaitingIsPatientAsTheWorkIs(t *testing.T) {
 	require.Equal(t, 10*time.Second, b.slept)
 }
 
+func TestWorkersAgreeByRedisClock(t *testing.T) {
+	client, _ := startRedis(t)
+	require.NoError(t, NewLimiter(client, LimiterOptions{}).Warm(t.Context()))
+	time.Sleep(AmoCRM.Window)
+	began, done := time.Now(), make(chan error)
+	for range 3 {
+		l := NewLimiter(client, LimiterOptions{})
+		go func() {
+			var err error
+			for i := 0; i < 7 && err == nil; i++ {
+				err = l.For(amo).Wait(t.Context())
+			}
+			done <- err
+		}()
+	}
+	for range 3 {
+		require.NoError(t, <-done)
+	}
+	require.Greater(t, time.Since(began), 2*AmoCRM.Window-10*time.Millisecond, "21 requests are three windows")
+	require.Less(t, time.Since(began), 5*time.Second)
+}
+
 func TestACancelledWaitEnds(t *testing.T) {
 	client, _ := startRedis(t)
 	l := NewLimiter(client, LimiterOptions{})

@@ -178,11 +178,10 @@ func (r *run) exchangeArray(ctx context.Context, t target, elements []element) (
 
 // halts remembers an error after which the rest would meet the same answer, and says whether err is one.
 func (r *run) halts(ctx context.Context, err error) bool {
-	class := crm.ClassOf(err)
-	if class != crm.Throttled && class != crm.Revoked && ctx.Err() == nil {
+	rest := *asCRM(err)
+	if rest.Class != crm.Throttled && rest.Class != crm.Revoked && rest.Code != noAccount && ctx.Err() == nil {
 		return false
 	}
-	rest := *asCRM(err)
 	rest.Ambiguous = false // of what was not even sent
 	r.halted = &rest
 	return true

@@ -76,12 +76,27 @@ func (a *Account) lead(ctx context.Context, id, asUser string) (lead, error) {
 	}
 	var l lead
 	if err := a.do(ctx, c, &l); err != nil {
-		return lead{}, err
+		return lead{}, a.doubt(ctx, err)
 	}
 	if l.ID == "" || l.Deleted {
 		return lead{}, gone(c.op())
 	}
 	return l, nil
+}
+
+// doubt looks twice at a 404: a renamed account answers it at its old name for everything, which must not read as
+// if all its deals were gone.
+func (a *Account) doubt(ctx context.Context, err error) error {
+	if problemOf(err).status != http.StatusNotFound || crm.ClassOf(err) != crm.Gone {
+		return err
+	}
+	if _, lost := a.account(ctx); lost != nil {
+		if crm.ClassOf(lost) != crm.Gone {
+			return lost
+		}
+		return &crm.Error{Class: crm.Transient, Op: "GET /account", Code: noAccount, Err: err}
+	}
+	return err
 }
 
 func (a *Account) deal(ctx context.Context, l lead) (crm.Deal, error) {

@@ -111,7 +111,7 @@ func (r *run) find(ctx context.Context, deal string, effect crm.Effect) (string,
 	if !ok {
 		var err error
 		if listed, err = all[entry](ctx, r.Account, path, key, query); err != nil {
-			return "", err
+			return "", r.doubt(ctx, err)
 		}
 		r.lists[key+deal] = listed
 	}
@@ -179,7 +179,7 @@ func (r *run) closeTask(ctx context.Context, effect crm.Effect) error {
 		return gone(c.op()) // 204: nothing there
 	}
 	if err == nil || crm.ClassOf(err) != crm.Refused {
-		return err
+		return r.doubt(ctx, err)
 	}
 	var still entry // the CRM does not say in one way that a task is not there
 	if look := r.do(ctx, call{method: http.MethodGet, path: c.path}, &still); look == nil && still.ID == "" || crm.ClassOf(look) == crm.Gone {

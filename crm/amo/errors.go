@@ -26,6 +26,9 @@ var classes = map[int]crm.Class{
 	http.StatusTooManyRequests:     crm.Throttled,
 }
 
+// noAccount is the code when no account answers at the host: renamed, moved or closed.
+const noAccount = "no_account"
+
 const longestWait = 24 * time.Hour
 
 // answer is what came back over HTTP.
@@ -120,7 +123,7 @@ func classify(op string, write bool, r answer, now time.Time) *crm.Error {
 	case r.status == http.StatusForbidden && r.html():
 		e.Class, e.Code, e.RetryAfter = crm.Throttled, "blocked", retryAfter(p, r.header, now)
 	case r.status == http.StatusNotFound && r.html():
-		e.Class, e.Code = crm.Transient, "no_account" // renamed or moved: not a word about the deal
+		e.Class, e.Code = crm.Transient, noAccount // renamed or moved: not a word about the deal
 	case r.status == http.StatusTooManyRequests:
 		e.RetryAfter = retryAfter(p, r.header, now)
 	case r.status >= 500:

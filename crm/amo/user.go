@@ -106,7 +106,7 @@ func (a *Account) User(ctx context.Context, id string) (User, error) {
 		Rights rights `json:"rights"`
 	}
 	if err := a.do(ctx, c, &got); err != nil {
-		return User{}, err
+		return User{}, a.doubt(ctx, err)
 	}
 	if got.ID == "" {
 		return User{}, gone(c.op())

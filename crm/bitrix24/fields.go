@@ -63,13 +63,7 @@ func (l layout) write(s crm.State) params {
 
 // read is the state that an item's fields hold.
 func (l layout) read(item object) crm.State {
-	value := func(key string) string {
-		name := l.Fields[key].Name
-		if _, ok := item[name]; ok || name == "" {
-			return item.text(name)
-		}
-		return item.text(camel(name))
-	}
+	value := func(key string) string { return item.text(l.Fields[key].Name) }
 	s := crm.State{Paid: parseMoney(value("paid")), Refunded: parseMoney(value("refunded")),
 		Outstanding: parseMoney(value("outstanding")), Link: value("link"), PaidAt: parseMoment(value("paid_at")),
 		RefundedAt: parseMoment(value("refunded_at")), Reference: value("reference"),
@@ -84,31 +78,14 @@ func (l layout) read(item object) crm.State {
 }
 
 // lost names a field of ours that an item does not have. Portals ignore unknown fields silently, so this is the
-// only sign that an administrator deleted one.
+// only sign that an administrator deleted one, or that a portal does not know useOriginalUfNames.
 func (l layout) lost(item object) string {
 	for _, key := range crm.FieldKeys {
-		name := l.Fields[key].Name
-		if _, original := item[name]; original {
-			continue
-		}
-		if _, other := item[camel(name)]; !other {
+		if name := l.Fields[key].Name; item[name] == nil {
 			return name
 		}
 	}
 	return ""
-}
-
-// camel is the name crm.item.* gives a user field when it does not know useOriginalUfNames:
-// UF_CRM_DEAL_PAID is ufCrmDealPaid, and UF_CRM_5_PAID is ufCrm5Paid or ufCrm_5Paid with no digits of ours.
-func camel(name string) string {
-	var b strings.Builder
-	for i, part := range strings.Split(strings.ToLower(name), "_") {
-		if i > 0 && part != "" {
-			part = strings.ToUpper(part[:1]) + part[1:]
-		}
-		b.WriteString(part)
-	}
-	return b.String()
 }
 
 // money is an amount as user fields of type money hold it: "150000.00|AMD".

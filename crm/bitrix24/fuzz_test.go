@@ -60,7 +60,7 @@ func FuzzReadBatch(f *testing.F) {
 
 func FuzzParseDeal(f *testing.F) {
 	f.Add([]byte(`{"item":{"id":1,"opportunity":999.9,"currencyId":"USD","UF_CRM_DEAL_DEALPAY_PAID":"100.00|AMD","UF_CRM_DEAL_DEALPAY_STATUS":7}}`))
-	f.Add([]byte(`{"item":{"id":"1","opportunity":1.0e+25,"closed":"Y","ufCrmDealDealpayPaidAt":"2026-11-24T06:00:59+03:00"}}`))
+	f.Add([]byte(`{"item":{"id":"1","opportunity":1.0e+25,"closed":"Y","UF_CRM_DEAL_DEALPAY_PAID_AT":"2026-11-24T06:00:59+03:00"}}`))
 	f.Add([]byte(`{"item":[]}`))
 	l := layout{Fields: map[string]field{}, Options: map[crm.Status]string{crm.Paid: "7"}}
 	for _, key := range crm.FieldKeys {

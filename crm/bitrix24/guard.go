@@ -21,7 +21,7 @@ type Guard struct {
 	// AuthServers are the authorization servers that may be asked, scheme and host; the first one is asked when a
 	// portal does not name any. Empty means AuthWorld and AuthRussia.
 	AuthServers []string
-	// AllowHost decides which portals may be called; it gets host names as they stand in addresses, in lower case.
+	// AllowHost decides which portals may be called; it gets host names in lower case, without a port.
 	AllowHost func(host string) bool
 	Now       func() time.Time // nil: time.Now
 }
@@ -40,7 +40,7 @@ func (g *Guard) Visit(ctx context.Context, r crm.Opening) (crm.Visitor, error) {
 	if err != nil {
 		return crm.Visitor{}, err
 	}
-	if g.AllowHost == nil || !g.AllowHost(o.Domain) {
+	if !g.allowed(o.Domain) {
 		return crm.Visitor{}, forged("host %s is not allowed", o.Domain)
 	}
 	info, err := g.appInfo(ctx, server, o)
@@ -58,6 +58,10 @@ func (g *Guard) Visit(ctx context.Context, r crm.Opening) (crm.Visitor, error) {
 	v.Grant = &crm.Grant{AccessToken: o.Token, RefreshToken: o.Refresh, ExpiresAt: now().Add(o.Expires).UTC(),
 		Endpoint: info.endpoint, AuthServer: server, AppToken: o.AppToken, Scope: info.scope, UserID: v.UserID}
 	return v, nil
+}
+
+func (g *Guard) allowed(host string) bool {
+	return g.AllowHost != nil && g.AllowHost(port.ReplaceAllString(host, ""))
 }
 
 func (g *Guard) server(named string) (string, error) {
@@ -112,7 +116,7 @@ func (g *Guard) appInfo(ctx context.Context, server string, o opening) (confirme
 		return confirmed{}, forged("client_endpoint is odd")
 	}
 	host, err := cleanHost(u.Host)
-	if err != nil || !g.AllowHost(host) {
+	if err != nil || !g.allowed(host) {
 		return confirmed{}, forged("host %s is not allowed", clip(u.Host))
 	}
 	return confirmed{host: host, endpoint: strings.TrimSuffix(endpoint, "/") + "/", user: string(in.User), scope: string(in.Scope)}, nil
@@ -121,7 +125,9 @@ func (g *Guard) appInfo(ctx context.Context, server string, o opening) (confirme
 // doubt tells a refusal, which means forgery here, from trouble on the way.
 func doubt(op string, fail *crm.Error) error {
 	if fail.Class == crm.Transient || fail.Class == crm.Throttled {
-		return unsent(fail)
+		trouble := unsent(fail)
+		trouble.Op = op
+		return trouble
 	}
 	return forged("%s refused: %s", op, clip(fail.Code))
 }

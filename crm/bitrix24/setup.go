@@ -3,6 +3,7 @@ package bitrix24
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -46,6 +47,19 @@ type binding struct {
 	Event   text `json:"event"`
 	Handler text `json:"handler"`
 	Offline text `json:"offline"`
+}
+
+// registrations ask for what registered reads.
+func registrations() []command { return []command{{method: "placement.get"}, {method: "event.get"}} }
+
+func (f *found) registered(got []answer) error {
+	if err := json.Unmarshal(got[0].result, &f.placements); err != nil {
+		return unreadable("placement.get", err)
+	}
+	if err := json.Unmarshal(got[1].result, &f.events); err != nil {
+		return unreadable("event.get", err)
+	}
+	return nil
 }
 
 // Setup makes our fields, the tab and the event subscriptions, where they are missing or point to an old address:
@@ -92,7 +106,7 @@ func (a *Account) Setup(ctx context.Context) (crm.Layout, error) {
 // survey reads what is there, in one request. Fields are looked up by name, because the list of a portal's user
 // fields has pages.
 func (a *Account) survey(ctx context.Context) (found, error) {
-	cmds := []command{{method: "placement.get"}, {method: "event.get"}}
+	cmds := registrations()
 	for _, key := range crm.FieldKeys {
 		name := fieldName(key)
 		if f, ok := a.layout.Fields[key]; ok {
@@ -106,11 +120,8 @@ func (a *Account) survey(ctx context.Context) (found, error) {
 		return found{}, err
 	}
 	has := found{fields: map[string]userField{}}
-	if err := json.Unmarshal(got[0].result, &has.placements); err != nil {
-		return found{}, unreadable("placement.get", err)
-	}
-	if err := json.Unmarshal(got[1].result, &has.events); err != nil {
-		return found{}, unreadable("event.get", err)
+	if err := has.registered(got); err != nil {
+		return found{}, err
 	}
 	for i, key := range crm.FieldKeys {
 		var in struct {
@@ -188,16 +199,13 @@ func unbindEvent(e binding) command {
 
 // Leave removes the tab and the subscriptions. Fields stay: they hold what was paid.
 func (a *Account) Leave(ctx context.Context) error {
-	got, err := a.all(ctx, []command{{method: "placement.get"}, {method: "event.get"}})
+	got, err := a.all(ctx, registrations())
 	if err != nil {
 		return err
 	}
 	var has found
-	if err := json.Unmarshal(got[0].result, &has.placements); err != nil {
-		return unreadable("placement.get", err)
-	}
-	if err := json.Unmarshal(got[1].result, &has.events); err != nil {
-		return unreadable("event.get", err)
+	if err := has.registered(got); err != nil {
+		return err
 	}
 	var cmds []command
 	for _, p := range has.placements {
@@ -263,7 +271,7 @@ func parseField(raw json.RawMessage) (userField, error) {
 		return userField{}, err
 	}
 	if in.Field.ID == "" || in.Field.Name == "" {
-		return userField{}, fmt.Errorf("no field in the answer")
+		return userField{}, errors.New("no field in the answer")
 	}
 	return in.Field, nil
 }
@@ -297,5 +305,5 @@ func (a *Account) options(ctx context.Context, l *layout) error {
 			return err
 		}
 	}
-	return &crm.Error{Class: crm.Refused, Op: "userfieldconfig.update", Code: "OPTIONS", Err: fmt.Errorf("the status's options cannot be made")}
+	return &crm.Error{Class: crm.Refused, Op: "userfieldconfig.update", Code: "OPTIONS", Err: errors.New("the status's options cannot be made")}
 }

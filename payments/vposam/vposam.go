@@ -119,8 +119,8 @@ type creation struct {
 	Metadata        map[string]string `json:"metadata"`
 }
 
-// Start opens a session. The attempt id is the Idempotency-Key, so repeating after ErrUnavailable is safe; an order
-// number that another key already opened is ErrStarted.
+// Start opens a session. The attempt id is the Idempotency-Key, so repeating after ErrUnavailable is safe. An order
+// number that another key already opened is ErrRefused: that session is not ours to send a customer to.
 func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.Order) (payments.Checkout, error) {
 	minor, ok := p.outward(o.Amount)
 	if !o.Amount.Valid() || !ok {

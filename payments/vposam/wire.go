@@ -44,6 +44,7 @@ func (p *Provider) call(ctx context.Context, c payments.Connection, method, path
 	if in != nil {
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Idempotency-Key", key)
+		r.GetBody = nil // with that header the transport would repeat by itself; whether to repeat is the caller's decision
 	}
 	return send(c.HTTP, r, lost)
 }
@@ -73,6 +74,7 @@ func send(client *http.Client, r *http.Request, lost error) ([]byte, error) {
 // verdict classifies the HTTP status; lost is what an unclear end means for this call.
 func verdict(res *http.Response, answer []byte, lost error) error {
 	status := res.StatusCode
+	code := errorCode(answer)
 	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	err := payments.ErrRefused
 	switch {
@@ -86,12 +88,12 @@ func verdict(res *http.Response, answer []byte, lost error) error {
 		err = payments.ErrUnavailable
 	case status == http.StatusNotFound && res.Request.Method == http.MethodGet:
 		err = payments.ErrNothingNew
-	case status == http.StatusConflict && strings.HasSuffix(res.Request.URL.Path, createPath):
-		err = payments.ErrStarted
+	case status == http.StatusConflict && strings.Contains(code, "idempotency"):
+		err = lost // the first request under this key is still being worked on
 	case status/100 != 4:
 		err = lost
 	}
-	return fmt.Errorf("%w: HTTP %d %s", err, status, errorCode(answer))
+	return fmt.Errorf("%w: HTTP %d %s", err, status, code)
 }
 
 // errorCode finds the API's code in an error body; its text stays out of logs.

@@ -92,11 +92,14 @@ func local(name string) bool {
 // URL joins host and path: https everywhere but under localhost, where the stand-ins speak plain HTTP.
 func URL(host, path string) string {
 	name, _, _ := strings.Cut(host, ":")
-	scheme := "https"
+	return scheme(name) + "://" + host + "/" + strings.TrimPrefix(path, "/")
+}
+
+func scheme(name string) string {
 	if local(strings.ToLower(name)) {
-		scheme = "http"
+		return "http"
 	}
-	return scheme + "://" + host + "/" + strings.TrimPrefix(path, "/")
+	return "https"
 }
 
 // Client returns a client that reaches only hosts on the list, by https (plain HTTP under localhost), on public
@@ -136,11 +139,7 @@ type gate struct {
 }
 
 func (g *gate) RoundTrip(r *http.Request) (*http.Response, error) {
-	scheme := "https"
-	if local(strings.ToLower(r.URL.Hostname())) {
-		scheme = "http"
-	}
-	if r.URL.User != nil || r.URL.Scheme != scheme || !g.list.Allows(r.URL.Host) || r.Host != "" && r.Host != r.URL.Host {
+	if r.URL.User != nil || r.URL.Scheme != scheme(r.URL.Hostname()) || !g.list.Allows(r.URL.Host) || r.Host != "" && r.Host != r.URL.Host {
 		if r.Body != nil {
 			_ = r.Body.Close()
 		}

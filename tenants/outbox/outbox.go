@@ -143,10 +143,12 @@ func Again(ctx context.Context, tx *tenants.Tx, c Claim, now, due time.Time, fai
 		WHERE id = $1 AND claimed_by = $2`, c.Seq, failure, due, now)
 }
 
-// Bury ends a promise that can never be kept; a person may replay it. Error: ErrLost.
+// Bury ends a promise that can never be kept; a person may replay it. One that was promised again meanwhile is due at
+// once instead: the newer wish was not tried yet. Error: ErrLost.
 func Bury(ctx context.Context, tx *tenants.Tx, c Claim, now time.Time, reason string) error {
-	return forEach(ctx, tx, []Claim{c}, `UPDATE outbox SET dead_at = $3, last_error = $4, claimed_by = NULL, claimed_until = NULL
-		WHERE id = $1 AND claimed_by = $2`, now, reason)
+	return forEach(ctx, tx, []Claim{c}, `UPDATE outbox SET dead_at = CASE WHEN seq = $5 THEN $3::timestamptz END, last_error = $4,
+		claimed_by = NULL, claimed_until = NULL, relayed_at = NULL
+		WHERE id = $1 AND claimed_by = $2`, now, reason, c.Seq)
 }
 
 // Dead is a promise that was given up.
@@ -177,4 +179,11 @@ func Replay(ctx context.Context, tx *tenants.Tx, ids []int64, now time.Time) (in
 		}
 	}
 	return len(dead), nil
+}
+
+// Postpone moves every unclaimed due promise of a kind to a later time, keeping why; nothing is counted as a failure.
+func Postpone(ctx context.Context, tx *tenants.Tx, kind Kind, now, due time.Time, reason string) error {
+	_, err := tx.Exec(ctx, `UPDATE outbox SET due_at = $3, last_error = $4, relayed_at = NULL WHERE kind = $1 AND due_at <= $2
+		AND done_at IS NULL AND dead_at IS NULL AND (claimed_until IS NULL OR claimed_until < $2)`, string(kind), now, due, reason)
+	return err
 }

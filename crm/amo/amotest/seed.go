@@ -48,6 +48,7 @@ type data struct {
 	queue     []*delivery
 	sending   int
 	bots      []map[string]any
+	kept      string // one-time token, with ReuseTokens
 	lastID    int64
 }
 

@@ -137,7 +137,7 @@ func (p *Portal) eventBody(event string, handlerID int, data params, by int, ful
 	base := p.srv.public(p.host)
 	auth := params{"domain": p.domain(), "server_endpoint": p.srv.public(AuthHost) + "/rest/", "client_endpoint": base + "/rest/",
 		"member_id": p.member, "application_token": p.install.appToken}
-	if by != 0 {
+	if by != 0 && event != "ONAPPUNINSTALL" { // access is gone already
 		t := p.eventToken(by, now)
 		maps.Copy(auth, params{"access_token": t.Access, "expires": t.Expires.Unix(), "expires_in": int(accessLife.Seconds()), "user_id": by})
 		if full {

@@ -81,12 +81,16 @@ func (p *Portal) InstallForm() Form {
 	return form
 }
 
-func (p *Portal) beginInstall(user int, lang string) (Form, string) {
+// begin makes the app known to the portal.
+func (p *Portal) begin() {
 	if !p.install.begun {
-		p.install.appToken = random()
-		p.install.version = 1
+		p.install.begun, p.install.appToken, p.install.version = true, random(), 1
+		p.removed = false
 	}
-	p.install.begun = true
+}
+
+func (p *Portal) beginInstall(user int, lang string) (Form, string) {
+	p.begin()
 	return p.open(p.srv.cfg.AppURL+"/bitrix24/install", "DEFAULT", params{}, user, lang, true)
 }
 
@@ -132,7 +136,7 @@ func (p *Portal) Uninstall(clean bool) {
 	if clean {
 		left.options, left.userOptions = params{}, map[int]params{}
 	}
-	p.install = left
+	p.install, p.removed = left, true
 	p.frames = map[string]frame{}
 }
 

@@ -95,7 +95,11 @@ func (p *Portal) authorize(token string, now time.Time) (*user, *restError) {
 	if !now.Before(g.expires) {
 		return nil, errExpired
 	}
-	return userByID(strconv.Itoa(g.user)), nil
+	u := userByID(strconv.Itoa(g.user))
+	if u == nil {
+		return nil, errNoAuth
+	}
+	return u, nil
 }
 
 // serveAuth answers for the authorization servers. What concerns a portal passes through
@@ -174,7 +178,7 @@ func (s *Server) exchange(in params, p *Portal, host string) (params, *restError
 		from = p.tokens.codes
 	}
 	g, ok := from[text(in[key])]
-	if !ok && !p.install.begun {
+	if !ok && p.removed {
 		return nil, errInvalidClient // the application is not installed
 	}
 	if !ok || !now.Before(g.expires) {

@@ -30,6 +30,7 @@ type Portal struct {
 	operating operating
 	costs     map[string]time.Duration
 	install   installation
+	removed   bool // the app was uninstalled and not installed again
 	tokens    tokens
 	frames    map[string]frame // by APP_SID
 	queued    []offlineRow

@@ -126,6 +126,31 @@ func (s *Server) scheme() string {
 	return "https"
 }
 
+// Client returns a client that sends every request over plain HTTP to addr (host:port),
+// where a Server listens, whatever host and scheme the URL names. It follows no redirects.
+func Client(addr string) *http.Client {
+	return &http.Client{
+		Transport:     rewrite{addr: addr, base: &http.Transport{MaxIdleConnsPerHost: 16}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+type rewrite struct {
+	addr string
+	base *http.Transport
+}
+
+func (t rewrite) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if r.Host == "" {
+		r.Host = r.URL.Host
+	}
+	r.URL.Scheme, r.URL.Host = "http", t.addr
+	return t.base.RoundTrip(r)
+}
+
+func (t rewrite) CloseIdleConnections() { t.base.CloseIdleConnections() }
+
 // plainHost strips a port and a trailing .localhost.
 func plainHost(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {

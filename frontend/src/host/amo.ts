@@ -24,11 +24,15 @@ export function amo(state: PageState, frame: Frame): Host {
   })
 
   const ask = (type: string) => new Promise<{session: string; expires_at?: string}>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new NoSession()), patience)
-    waiting.add(message => {
+    const take = (message: FromParent) => {
       clearTimeout(timer)
       resolve({session: message.session as string, expires_at: message.expires_at})
-    })
+    }
+    const timer = setTimeout(() => {
+      waiting.delete(take)
+      reject(new NoSession())
+    }, patience)
+    waiting.add(take)
     post({type})
   })
 

@@ -1,0 +1,105 @@
+package mapping
+
+import (
+	"strings"
+
+	"github.com/dealpay/dealpay/crm"
+)
+
+// Happening is what a note or a task tells.
+type Happening struct {
+	What      string // a key of the words: paid, refunded, failed, a status, or an exception's kind
+	Invoice   string // the invoice's number
+	Amount    crm.Money
+	Reference string // the acquirer's; empty while unknown
+	Tag       string // found again by it; always the end of the text
+}
+
+// texts by what happened, in the order of crm.Langs. {amount}, {invoice} and {ref} are filled in; {ref} brings its own comma.
+var notes = map[string][3]string{
+	"paid":               {"Paid {amount}. Invoice {invoice}{ref}.", "Оплачено {amount}. Счёт {invoice}{ref}.", "Վճարված է {amount}։ Հաշիվ {invoice}{ref}։"},
+	"refunded":           {"Refunded {amount}. Invoice {invoice}{ref}.", "Возвращено {amount}. Счёт {invoice}{ref}.", "Վերադարձված է {amount}։ Հաշիվ {invoice}{ref}։"},
+	"partially_refunded": {"Refunded in part. Invoice {invoice} of {amount}{ref}.", "Возвращено частично. Счёт {invoice} на {amount}{ref}.", "Մասամբ վերադարձված է։ Հաշիվ {invoice}, {amount}{ref}։"},
+	"failed":             {"A payment of {amount} did not go through. Invoice {invoice}{ref}. The link still works.", "Оплата {amount} не прошла. Счёт {invoice}{ref}. Ссылка действует.", "{amount} վճարումը չհաջողվեց։ Հաշիվ {invoice}{ref}։ Հղումը դեռ գործում է։"},
+	"awaiting_payment":   {"Waiting for {amount}. Invoice {invoice}{ref}.", "Ожидается {amount}. Счёт {invoice}{ref}.", "Սպասվում է {amount}։ Հաշիվ {invoice}{ref}։"},
+	"expired":            {"The payment link for {amount} has expired unpaid. Invoice {invoice}{ref}.", "Ссылка на оплату {amount} истекла. Счёт {invoice}{ref}.", "{amount} վճարման հղման ժամկետն անցել է։ Հաշիվ {invoice}{ref}։"},
+	"cancelled":          {"The payment link for {amount} was cancelled. Invoice {invoice}{ref}.", "Ссылка на оплату {amount} отменена. Счёт {invoice}{ref}.", "{amount} վճարման հղումը չեղարկվել է։ Հաշիվ {invoice}{ref}։"},
+	"disputed":           {"The customer disputes the payment of {amount} at the bank. Invoice {invoice}{ref}.", "Клиент оспаривает платёж {amount} в банке. Счёт {invoice}{ref}.", "Հաճախորդը բանկում վիճարկում է {amount} վճարումը։ Հաշիվ {invoice}{ref}։"},
+	"manual_review":      {"A payment on invoice {invoice} of {amount} needs a check{ref}.", "Платёж по счёту {invoice} на {amount} требует проверки{ref}.", "{invoice} հաշվի ({amount}) վճարումը պահանջում է ստուգում{ref}։"},
+	wrongAmount:          {"Received {amount}, which is not the amount of invoice {invoice}{ref}. It needs a check.", "Получено {amount}: сумма не та, что в счёте {invoice}{ref}. Нужна проверка.", "Ստացվել է {amount}. գումարը չի համընկնում {invoice} հաշվի հետ{ref}։ Պահանջվում է ստուգում։"},
+	wrongCurrency:        {"Received {amount}, in another currency than invoice {invoice}{ref}. It needs a check.", "Получено {amount}: валюта не та, что в счёте {invoice}{ref}. Нужна проверка.", "Ստացվել է {amount}. արժույթը չի համընկնում {invoice} հաշվի հետ{ref}։ Պահանջվում է ստուգում։"},
+	wrongMerchant:        {"The bank reports {amount} for another merchant. Invoice {invoice}{ref}. It needs a check.", "Банк сообщает {amount} для другого продавца. Счёт {invoice}{ref}. Нужна проверка.", "Բանկը հայտնում է {amount} այլ վաճառողի համար։ Հաշիվ {invoice}{ref}։ Պահանջվում է ստուգում։"},
+	secondPayment:        {"A second payment of {amount} came for invoice {invoice}{ref}. It needs a check.", "Пришёл второй платёж {amount} по счёту {invoice}{ref}. Нужна проверка.", "{invoice} հաշվի համար եկել է երկրորդ վճարում՝ {amount}{ref}։ Պահանջվում է ստուգում։"},
+	paidAfterCancel:      {"{amount} came for invoice {invoice} after it was cancelled{ref}. It needs a check.", "{amount} пришло по отменённому счёту {invoice}{ref}. Нужна проверка.", "{amount} եկել է չեղարկված {invoice} հաշվով{ref}։ Պահանջվում է ստուգում։"},
+	paidAfterExpiry:      {"{amount} came for invoice {invoice} after its time was over{ref}. It needs a check.", "{amount} пришло по просроченному счёту {invoice}{ref}. Нужна проверка.", "{amount} եկել է ժամկետանց {invoice} հաշվով{ref}։ Պահանջվում է ստուգում։"},
+	orphan:               {"{amount} came to the acquirer without a payment of ours. Order {invoice}{ref}. It needs a check.", "{amount} пришло в банк без нашего платежа. Заказ {invoice}{ref}. Нужна проверка.", "{amount} եկել է բանկ առանց մեր վճարման։ Պատվեր {invoice}{ref}։ Պահանջվում է ստուգում։"},
+	refundUnknown:        {"It is not known whether the refund of {amount} on invoice {invoice} went through{ref}.", "Неизвестно, прошёл ли возврат {amount} по счёту {invoice}{ref}.", "Հայտնի չէ՝ արդյոք {invoice} հաշվի {amount} վերադարձը կատարվել է{ref}։"},
+	"task":               {"Open the Dealpay tab of this deal and choose what to do.", "Откройте вкладку Dealpay в этой сделке и выберите, что делать.", "Բացեք այս գործարքի Dealpay ներդիրը և ընտրեք, թե ինչ անել։"},
+	"closed":             {"Settled in Dealpay.", "Решено в Dealpay.", "Լուծված է Dealpay-ում։"},
+}
+
+// Kinds of exceptions, as payments names them.
+const (
+	wrongAmount     = "wrong_amount"
+	wrongCurrency   = "wrong_currency"
+	wrongMerchant   = "wrong_merchant"
+	secondPayment   = "second_payment"
+	paidAfterCancel = "paid_after_cancel"
+	paidAfterExpiry = "paid_after_expiry"
+	orphan          = "orphan"
+	refundUnknown   = "refund_unknown"
+)
+
+var referenceWord = [3]string{", payment ", ", платёж ", ", վճարում "}
+
+func pick(words [3]string, lang string) string {
+	for i, l := range crm.Langs {
+		if l == lang {
+			return words[i]
+		}
+	}
+	return words[0]
+}
+
+// Note is the text of a timeline note in a language of crm.Langs.
+func Note(h Happening, lang string) string { return fill(h, lang) + " " + h.Tag }
+
+// Task is the text of a task: what happened and what to do.
+func Task(h Happening, lang string) string {
+	return fill(h, lang) + "\n" + pick(notes["task"], lang) + " " + h.Tag
+}
+
+// Closed is the result of a task that ended by itself.
+func Closed(lang string) string { return pick(notes["closed"], lang) }
+
+func fill(h Happening, lang string) string {
+	words, ok := notes[h.What]
+	if !ok {
+		words = notes["manual_review"]
+	}
+	reference := ""
+	if h.Reference != "" {
+		reference = pick(referenceWord, lang) + h.Reference
+	}
+	return strings.NewReplacer("{amount}", Amount(h.Amount, lang), "{invoice}", h.Invoice, "{ref}", reference).Replace(pick(words, lang))
+}
+
+// Amount writes money for people: grouped thousands, all decimals, the currency's code.
+func Amount(m crm.Money, lang string) string {
+	whole, decimals, _ := strings.Cut(m.Decimal, ".")
+	group, point := "\u00a0", ","
+	if lang == "en" {
+		group, point = ",", "."
+	}
+	var b strings.Builder
+	for i, digit := range whole {
+		if i > 0 && (len(whole)-i)%3 == 0 {
+			b.WriteString(group)
+		}
+		b.WriteRune(digit)
+	}
+	if decimals != "" {
+		b.WriteString(point + decimals)
+	}
+	return b.String() + " " + m.Currency
+}

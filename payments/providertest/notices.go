@@ -1,0 +1,119 @@
+package providertest
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/tenants/standintest"
+)
+
+// told is an order that was paid for, and the notice of it.
+func (s *suite) told() (payments.Order, payments.Notice) {
+	s.Helper()
+	if !s.Provider.Describe().Notices {
+		s.Skip("this acquirer sends no notices")
+	}
+	before := len(s.receive(0))
+	o, url := s.start()
+	s.pay(url, "paid")
+	return o, s.receive(before + 1)[before]
+}
+
+func (s *suite) hear(n payments.Notice) payments.Heard {
+	s.Helper()
+	heard, err := s.Provider.Hear(s.Connection, n)
+	require.NoError(s, err)
+	return heard
+}
+
+func (s *suite) notice() {
+	o, n := s.told()
+	heard := s.hear(n)
+	require.True(s, heard.Reference == o.Reference || (heard.ProviderRef != "" && heard.ProviderRef == o.ProviderRef), "%+v", heard)
+	require.Equal(s, heard.Signed, heard.Authentic, "a genuine notice of an acquirer that signs is authentic")
+	require.Equal(s, heard, s.hear(n), "hearing depends on nothing else")
+
+	s.fault(standintest.Fault{Kind: standintest.Duplicate})
+	_, url := s.start()
+	s.pay(url, "paid")
+	twice := s.receive(3)
+	require.Equal(s, s.hear(twice[1]).Key, s.hear(twice[2]).Key, "a repetition is recognisable")
+	require.Equal(s, twice[1].Body, twice[2].Body)
+}
+
+func (s *suite) forged() {
+	_, n := s.told()
+	if !s.hear(n).Signed {
+		s.Skip("this acquirer does not sign its notices")
+	}
+	s.fault(standintest.Fault{Kind: standintest.Forge})
+	_, url := s.start()
+	s.pay(url, "paid")
+	forged := s.hear(s.receive(2)[1])
+	require.False(s, forged.Authentic)
+	require.True(s, forged.Signed)
+
+	empty := s.Connection
+	empty.Credentials = map[string]string{}
+	if heard, err := s.Provider.Hear(empty, n); err == nil {
+		require.False(s, heard.Authentic, "no secret verifies nothing")
+	}
+	if s.Dated {
+		old, early := n, n
+		old.ReceivedAt = n.ReceivedAt.Add(time.Hour)
+		early.ReceivedAt = n.ReceivedAt.Add(-time.Hour)
+		require.False(s, s.hear(old).Authentic)
+		require.False(s, s.hear(early).Authentic)
+	}
+}
+
+// tampered changes every digit of the notice in turn: amounts, ids, times.
+func (s *suite) tampered() {
+	_, n := s.told()
+	if !s.hear(n).Signed {
+		s.Skip("this acquirer does not sign its notices")
+	}
+	for i, b := range n.Body {
+		if b < '0' || b > '9' {
+			continue
+		}
+		changed := n
+		changed.Body = slices.Clone(n.Body)
+		changed.Body[i] = '0' + (b-'0'+1)%10
+		if heard, err := s.Provider.Hear(s.Connection, changed); err == nil {
+			require.False(s, heard.Authentic, "%s", changed.Body)
+		}
+	}
+}
+
+func (s *suite) noise() {
+	for _, body := range [][]byte{nil, []byte("{"), []byte("null"), []byte("[]"), []byte("<html>"), bytes.Repeat([]byte("a=b&"), 1000), {0xff, 0xfe}} {
+		heard, err := s.Provider.Hear(s.Connection, payments.Notice{Method: "POST", Body: body, ReceivedAt: time.Now()})
+		if err != nil {
+			require.ErrorIs(s, err, payments.ErrNotice)
+			continue
+		}
+		require.False(s, heard.Authentic)
+	}
+}
+
+func (s *suite) describes() {
+	d := s.Provider.Describe()
+	require.NotEmpty(s, d.Name)
+	require.NotEmpty(s, d.Hosts)
+	require.NotEmpty(s, d.Credentials)
+	seen := map[string]bool{}
+	for _, c := range d.Credentials {
+		require.NotEmpty(s, c.Label, c.Key)
+		require.False(s, seen[c.Key], "one field, one key")
+		seen[c.Key] = true
+	}
+	s.refunder()
+	for key := range s.Connection.Credentials {
+		require.True(s, seen[key], "the connection uses only described credentials")
+	}
+}

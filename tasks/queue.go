@@ -1,0 +1,159 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/hibiken/asynq"
+)
+
+// Reminders in Redis: one type for a promise, one for a lane. They carry ids only.
+const (
+	promiseTask = "promise:run"
+	laneTask    = "lane:run"
+)
+
+type reminder struct {
+	Tenant string      `json:"t"`
+	Kind   outbox.Kind `json:"k,omitempty"`
+	ID     int64       `json:"i,omitempty"`
+}
+
+// Queue sends and receives reminders.
+type Queue struct {
+	redis  asynq.RedisConnOpt
+	client *asynq.Client
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+// NewQueue connects to Redis at url when the first reminder is sent.
+func NewQueue(url string, now func() time.Time, log *slog.Logger) (*Queue, error) {
+	opt, err := asynq.ParseRedisURI(url)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	return &Queue{redis: opt, client: asynq.NewClient(opt), now: now, log: log}, nil
+}
+
+// Close ends the client's connections.
+func (q *Queue) Close() error { return q.client.Close() }
+
+// Send reminds of promises that are due; later ones are found by the sweeper. A lane is reminded once for all its
+// deals. Failures are logged only: the sweeper repeats what was lost.
+func (q *Queue) Send(reminders []tenants.Reminder) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	woken := map[tenants.ID]bool{}
+	for _, r := range reminders {
+		if r.Due.After(q.now()) {
+			continue
+		}
+		task, queue := promiseTask, "checks"
+		body := reminder{Tenant: r.Tenant.String(), Kind: outbox.Kind(r.Kind), ID: r.ID}
+		if body.Kind == outbox.Push {
+			if woken[r.Tenant] {
+				continue
+			}
+			woken[r.Tenant] = true
+			task, queue, body = laneTask, "lanes", reminder{Tenant: body.Tenant}
+		}
+		payload, _ := json.Marshal(body)
+		// Never retried and never archived by asynq: Postgres knows what is left to do.
+		_, err := q.client.EnqueueContext(ctx, asynq.NewTask(task, payload), asynq.Queue(queue), asynq.MaxRetry(0), asynq.Timeout(2*time.Minute))
+		if err != nil {
+			q.log.Warn("reminder not sent; the sweeper will", "err", err)
+			return
+		}
+	}
+}
+
+// Serve handles reminders until ctx ends, and sweeps. concurrency bounds the promises kept at once.
+func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
+	server := asynq.NewServer(q.redis, asynq.Config{
+		Concurrency:              concurrency,
+		Queues:                   map[string]int{"checks": 3, "lanes": 2},
+		TaskCheckInterval:        5 * time.Millisecond, // asynq's default is a second
+		DelayedTaskCheckInterval: time.Second,
+		ShutdownTimeout:          5 * time.Second,
+		LogLevel:                 asynq.ErrorLevel,
+		Logger:                   queueLog{q.log},
+		BaseContext:              func() context.Context { return context.WithoutCancel(ctx) },
+	})
+	mux := asynq.NewServeMux()
+	mux.HandleFunc(promiseTask, q.handler(func(ctx context.Context, id tenants.ID, r reminder) error { return w.Run(ctx, id, r.Kind, r.ID) }))
+	mux.HandleFunc(laneTask, q.handler(func(ctx context.Context, id tenants.ID, _ reminder) error { return w.Lane(ctx, id) }))
+	for {
+		err := server.Start(mux)
+		if err == nil {
+			break
+		}
+		q.log.Warn("queue not reachable", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+	q.sweep(ctx, w.DB)
+	server.Shutdown()
+	return nil
+}
+
+// handler answers every reminder with success: what failed is promised in Postgres, and asynq must not keep it.
+func (q *Queue) handler(run func(context.Context, tenants.ID, reminder) error) asynq.HandlerFunc {
+	return func(ctx context.Context, t *asynq.Task) error {
+		var r reminder
+		err := json.Unmarshal(t.Payload(), &r)
+		if err != nil {
+			q.log.ErrorContext(ctx, "reminder cannot be read", "err", err)
+			return nil
+		}
+		id, err := tenants.Restore(r.Tenant)
+		if err == nil {
+			err = run(ctx, id, r)
+		}
+		if err != nil && ctx.Err() == nil {
+			q.log.ErrorContext(ctx, "reminder not answered", "tenant", r.Tenant, "kind", r.Kind, "err", err)
+		}
+		return nil
+	}
+}
+
+// The sweeper finds promises whose reminder was lost, or which became due.
+const (
+	sweepEvery = 500 * time.Millisecond
+	sweepQuiet = 2 * time.Second // how long a reminder may take before another is sent
+	sweepLimit = 500
+)
+
+func (q *Queue) sweep(ctx context.Context, db *tenants.DB) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			due, err := db.Due(ctx, q.now(), sweepQuiet, sweepLimit)
+			if err != nil && ctx.Err() == nil {
+				q.log.WarnContext(ctx, "sweep failed", "err", err)
+			}
+			q.Send(due)
+		}
+	}
+}
+
+// queueLog passes asynq's messages on.
+type queueLog struct{ log *slog.Logger }
+
+func (l queueLog) Debug(args ...any) { l.log.Debug(fmt.Sprint(args...)) }
+func (l queueLog) Info(args ...any)  { l.log.Debug(fmt.Sprint(args...)) }
+func (l queueLog) Warn(args ...any)  { l.log.Warn(fmt.Sprint(args...)) }
+func (l queueLog) Error(args ...any) { l.log.Warn(fmt.Sprint(args...)) }
+func (l queueLog) Fatal(args ...any) { l.log.Error(fmt.Sprint(args...)) }

@@ -1,0 +1,251 @@
+// Package tasks keeps promises. asynq only brings reminders; the claim in Postgres decides who works, and the row there
+// says what is left to do.
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/google/uuid"
+)
+
+// Accounts hands out connected CRM accounts.
+type Accounts interface {
+	Account(ctx context.Context, id tenants.ID) (crm.Account, tenants.Tenant, error)
+	Setup(ctx context.Context, id tenants.ID) error
+	Leave(ctx context.Context, id tenants.ID) error
+}
+
+// Worker keeps promises. Fill every field; methods are safe for concurrent use.
+type Worker struct {
+	DB       *tenants.DB
+	Payments *payments.Service
+	Accounts Accounts
+	Remind   func([]tenants.Reminder) // sends reminders to the queue
+	Now      func() time.Time
+	Log      *slog.Logger
+	// Fault is called at named points and may kill the process; nil outside fault tests.
+	Fault func(point string)
+}
+
+const (
+	// lease is how long a claim stands without a sign of life; a killed worker's work is free again after it.
+	lease = 3 * time.Second
+	// callTime bounds the work on one claim.
+	callTime = 45 * time.Second
+)
+
+// Retries: fast for a quarter of an hour, then hourly, given up after three days.
+const (
+	fastFor = 15 * time.Minute
+	giveUp  = 72 * time.Hour
+)
+
+func (w *Worker) fault(point string) {
+	if w.Fault != nil {
+		w.Fault(point)
+	}
+}
+
+// Run keeps one promise, if it is still open, due and free.
+func (w *Worker) Run(ctx context.Context, id tenants.ID, kind outbox.Kind, promise int64) error {
+	var claims []outbox.Claim
+	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		claims, err = outbox.Take(ctx, tx, kind, promise, tenants.NewUUID(), w.Now(), lease, 1)
+		return err
+	})
+	if err != nil || len(claims) == 0 {
+		return err
+	}
+	w.fault("claimed")
+	work, stop := context.WithTimeout(ctx, callTime)
+	defer stop()
+	alive := w.keepAlive(work, stop, id, func(ctx context.Context, tx *tenants.Tx, until time.Time) error {
+		return outbox.Renew(ctx, tx, claims, until)
+	})
+	again, failure := w.keep(work, id, claims[0])
+	alive()
+	w.fault("worked")
+	return w.close(ctx, id, claims[0], again, failure)
+}
+
+// keepAlive renews a lease until the returned function is called; when the lease is lost it cancels the work.
+func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id tenants.ID, renew func(context.Context, *tenants.Tx, time.Time) error) func() {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(lease / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return renew(ctx, tx, w.Now().Add(lease)) })
+				if errors.Is(err, outbox.ErrLost) {
+					cancel()
+				}
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
+// keep does what was promised. It returns when to do it again; the zero time means that it is done.
+func (w *Worker) keep(ctx context.Context, id tenants.ID, c outbox.Claim) (time.Time, error) {
+	if c.Kind == outbox.Setup || c.Kind == outbox.Leave {
+		if c.Kind == outbox.Setup {
+			return time.Time{}, w.Accounts.Setup(ctx, id)
+		}
+		return time.Time{}, w.Accounts.Leave(ctx, id)
+	}
+	if c.Kind == outbox.Review {
+		return time.Time{}, w.review(ctx, id, c.Key)
+	}
+	ref, err := uuid.Parse(c.Key)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("promise %s has a bad key: %w", c.Kind, err)
+	}
+	switch c.Kind {
+	case outbox.Check:
+		return w.Payments.Check(ctx, id, ref)
+	case outbox.Notice:
+		return w.Payments.Match(ctx, id, ref)
+	case outbox.Expire:
+		return w.Payments.Expire(ctx, id, ref)
+	case outbox.Refund:
+		return w.Payments.SendRefund(ctx, id, ref)
+	}
+	return time.Time{}, fmt.Errorf("nobody keeps promises of kind %s", c.Kind)
+}
+
+// close records what became of a promise.
+func (w *Worker) close(ctx context.Context, id tenants.ID, c outbox.Claim, again time.Time, failure error) error {
+	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		switch {
+		case failure == nil && again.IsZero(), errors.Is(failure, payments.ErrNotFound):
+			return outbox.Done(ctx, tx, w.Now(), c)
+		case failure == nil:
+			return outbox.Again(ctx, tx, c, w.Now(), again, "")
+		case crm.ClassOf(failure) == crm.Throttled:
+			return outbox.Again(ctx, tx, c, w.Now(), w.Now().Add(pause(failure)), "")
+		}
+		due, dead := retry(c, w.Now())
+		w.Log.WarnContext(ctx, "promise failed", "tenant", id, "kind", c.Kind, "key", c.Key, "attempts", c.Attempts+1, "next", due, "err", failure)
+		if dead {
+			return outbox.Bury(ctx, tx, c, w.Now(), code(failure))
+		}
+		return outbox.Again(ctx, tx, c, w.Now(), due, code(failure))
+	})
+	if errors.Is(err, outbox.ErrLost) {
+		return nil
+	}
+	return err
+}
+
+// pause is how long a throttled call asks us to wait.
+func pause(err error) time.Duration {
+	var e *crm.Error
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		return e.RetryAfter
+	}
+	return time.Second
+}
+
+// retry says when a failed promise is tried again, and whether it is given up.
+func retry(c outbox.Claim, now time.Time) (time.Time, bool) {
+	since := now
+	if c.FailingSince != nil {
+		since = *c.FailingSince
+	}
+	switch age := now.Sub(since); {
+	case age > giveUp:
+		return now, true
+	case age > fastFor:
+		return now.Add(time.Hour), false
+	}
+	return now.Add(min(time.Second<<min(c.Attempts, 5), 30*time.Second)), false
+}
+
+// code is the reason that is kept and shown: a word, never a foreign text.
+func code(err error) string {
+	var e *crm.Error
+	switch {
+	case errors.As(err, &e):
+		return e.Class.String()
+	case errors.Is(err, payments.ErrCredentials):
+		return "credentials"
+	case errors.Is(err, payments.ErrUnavailable):
+		return "unavailable"
+	}
+	return "transient"
+}
+
+// review looks at a deal that was changed in the CRM: a deal that is gone is an exception, and fields of ours that
+// somebody overwrote are written again.
+func (w *Worker) review(ctx context.Context, id tenants.ID, deal string) error {
+	ctx = crm.WithPriority(ctx, crm.Housekeeping)
+	var sync outbox.Sync
+	var mine payments.Deal
+	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		if mine, err = w.Payments.DealOf(ctx, tx, deal); err != nil {
+			return err
+		}
+		sync, err = outbox.SyncOf(ctx, tx, deal)
+		return err
+	})
+	if err != nil || len(mine.Invoices) == 0 || sync.Written == nil || echo(sync, w.Now()) {
+		return err
+	}
+	account, tenant, err := w.Accounts.Account(ctx, id)
+	if err != nil {
+		return err
+	}
+	held, err := account.Deal(ctx, deal)
+	if err != nil && crm.ClassOf(err) != crm.Gone {
+		return err
+	}
+	drifted := err == nil && drift(held.Written, desired(mine, tenant), sync.Written)
+	gone := err != nil
+	if !drifted && !gone {
+		return nil
+	}
+	return w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		if gone {
+			return w.gone(ctx, tx, deal)
+		}
+		if err := tx.Audit(ctx, tenants.Entry{At: w.Now(), Actor: tenants.CRM, Action: "deal.overwritten", DealID: deal}, nil); err != nil {
+			return err
+		}
+		if err := outbox.Stale(ctx, tx, deal); err != nil {
+			return err
+		}
+		return outbox.Make(ctx, tx, outbox.Push, deal, w.Now())
+	})
+}
+
+// echo says whether the CRM's event is most likely the answer to our own write.
+func echo(s outbox.Sync, now time.Time) bool {
+	return s.WrittenAt != nil && now.Sub(*s.WrittenAt) < 10*time.Second
+}
+
+func (w *Worker) gone(ctx context.Context, tx *tenants.Tx, deal string) error {
+	if err := outbox.Unwritten(ctx, tx, deal, crm.Gone.String()); err != nil {
+		return err
+	}
+	return payments.Raise(ctx, tx, payments.Exception{Kind: payments.DealGone, Key: payments.DealGone + ":" + deal, DealID: deal, OpenedAt: w.Now()}, "")
+}

@@ -1,0 +1,75 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Lane is one CRM account's turn to be drained: one holder at a time, by a short lease. Lease and wake-ups stand in one
+// row, so that no wake-up is lost between the holder's last look and its letting go.
+type Lane struct {
+	Owner uuid.UUID
+	seen  int64
+}
+
+// Enter takes the lane. When somebody holds it, the wake-up is left for the holder and ok is false.
+func Enter(ctx context.Context, tx *tenants.Tx, owner uuid.UUID, now, until time.Time) (l Lane, ok bool, err error) {
+	var holder uuid.UUID
+	err = tx.QueryRow(ctx, `
+		INSERT INTO lanes AS l (tenant_id, lease_owner, lease_until, wake) VALUES ($1, $2, $4, 1)
+		ON CONFLICT (tenant_id) DO UPDATE SET wake = l.wake + 1,
+			lease_owner = CASE WHEN l.lease_until IS NULL OR l.lease_until < $3 THEN excluded.lease_owner ELSE l.lease_owner END,
+			lease_until = CASE WHEN l.lease_until IS NULL OR l.lease_until < $3 THEN excluded.lease_until ELSE l.lease_until END
+		RETURNING lease_owner, wake`, tx.Tenant().String(), owner, now, until).Scan(&holder, &l.seen)
+	l.Owner = owner
+	if err != nil {
+		err = fmt.Errorf("enter lane: %w", err)
+	}
+	return l, holder == owner, err
+}
+
+// Look notes which wake-ups are answered by the look at the promises that follows.
+func (l *Lane) Look(ctx context.Context, tx *tenants.Tx) error {
+	err := tx.QueryRow(ctx, `SELECT wake FROM lanes WHERE lease_owner = $1`, l.Owner).Scan(&l.seen)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrLost
+	}
+	return err
+}
+
+// Keep renews the lease. Error: ErrLost when somebody else took the lane.
+func (l *Lane) Keep(ctx context.Context, tx *tenants.Tx, until time.Time) error {
+	tag, err := tx.Exec(ctx, `UPDATE lanes SET lease_until = $2 WHERE lease_owner = $1`, l.Owner, until)
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrLost
+	}
+	return err
+}
+
+// Quit lets go of the lane, unless a wake-up came since Look; then ok is false and the holder must look again.
+// force lets go in any case.
+func (l *Lane) Quit(ctx context.Context, tx *tenants.Tx, force bool) (ok bool, err error) {
+	tag, err := tx.Exec(ctx, `UPDATE lanes SET lease_owner = NULL, lease_until = NULL WHERE lease_owner = $1 AND (wake = $2 OR $3)`, l.Owner, l.seen, force)
+	if err != nil || tag.RowsAffected() == 1 {
+		return true, err
+	}
+	return false, nil
+}
+
+// Pause notes for people why nothing is written to the CRM now; the zero time ends it.
+func Pause(ctx context.Context, tx *tenants.Tx, until time.Time, why string) error {
+	_, err := tx.Exec(ctx, `UPDATE lanes SET paused_until = nullif($1, '0001-01-01 00:00:00+00'::timestamptz), paused_why = $2`, until.UTC(), why)
+	return err
+}
+
+// Called notes when the CRM was last called.
+func Called(ctx context.Context, tx *tenants.Tx, now time.Time) error {
+	_, err := tx.Exec(ctx, `UPDATE lanes SET last_call_at = $1`, now)
+	return err
+}

@@ -1,0 +1,71 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/dealpay/dealpay/tenants"
+)
+
+// Sync says how far a deal's CRM card is behind.
+type Sync struct {
+	Deal      string          `db:"deal_id"`
+	State     string          `db:"state"` // written, waiting, failed
+	Written   json.RawMessage `db:"written"`
+	WrittenAt *time.Time      `db:"written_at"`
+	Reason    string          `db:"reason"` // a code: transient, throttled, revoked, gone, refused
+	NextTry   *time.Time      `db:"next_try"`
+}
+
+// SyncOf reads how far one deal is behind: waiting while a push is open, failed when it was given up.
+func SyncOf(ctx context.Context, tx *tenants.Tx, deal string) (Sync, error) {
+	all, err := tenants.Rows[Sync](ctx, tx, `
+		SELECT w.deal_id, CASE WHEN o.dead THEN 'failed' WHEN o.id IS NOT NULL THEN 'waiting' WHEN d.state IS NULL THEN 'waiting' ELSE d.state END AS state,
+			d.written, d.written_at, CASE WHEN o.id IS NOT NULL THEN o.last_error ELSE coalesce(d.reason, '') END AS reason,
+			CASE WHEN NOT o.dead THEN o.due_at END AS next_try
+		FROM (SELECT $1::text AS deal_id) w
+		LEFT JOIN deal_sync d ON d.deal_id = w.deal_id
+		LEFT JOIN LATERAL (SELECT id, last_error, due_at, dead_at IS NOT NULL AS dead FROM outbox
+			WHERE kind = 'push' AND key = w.deal_id AND done_at IS NULL ORDER BY dead_at DESC NULLS FIRST LIMIT 1) o ON true`, deal)
+	if err != nil {
+		return Sync{}, fmt.Errorf("read sync: %w", err)
+	}
+	return all[0], nil
+}
+
+// Wrote notes what the CRM took.
+func Wrote(ctx context.Context, tx *tenants.Tx, deal string, written json.RawMessage, now time.Time) error {
+	_, err := tx.Exec(ctx, `INSERT INTO deal_sync (tenant_id, deal_id, state, written, written_at) VALUES ($1, $2, 'written', $3, $4)
+		ON CONFLICT (tenant_id, deal_id) DO UPDATE SET state = 'written', written = excluded.written, written_at = excluded.written_at, reason = ''`,
+		tx.Tenant().String(), deal, written, now)
+	return err
+}
+
+// Unwritten notes that the CRM will not take this deal, and why.
+func Unwritten(ctx context.Context, tx *tenants.Tx, deal, reason string) error {
+	_, err := tx.Exec(ctx, `INSERT INTO deal_sync (tenant_id, deal_id, state, reason) VALUES ($1, $2, 'failed', $3)
+		ON CONFLICT (tenant_id, deal_id) DO UPDATE SET state = 'failed', reason = excluded.reason`, tx.Tenant().String(), deal, reason)
+	return err
+}
+
+// Stale forgets what was written, so that the next push writes everything again.
+func Stale(ctx context.Context, tx *tenants.Tx, deal string) error {
+	_, err := tx.Exec(ctx, `UPDATE deal_sync SET written = NULL WHERE deal_id = $1`, deal)
+	return err
+}
+
+// Backlog is how much of a tenant's work waits.
+type Backlog struct {
+	Waiting int        `db:"waiting"`
+	Oldest  *time.Time `db:"oldest"`
+	Dead    int        `db:"dead"`
+}
+
+// BacklogOf counts what waits for the CRM and what was given up.
+func BacklogOf(ctx context.Context, tx *tenants.Tx) (Backlog, error) {
+	return tenants.Row[Backlog](ctx, tx, `SELECT count(*) FILTER (WHERE kind = 'push' AND dead_at IS NULL) AS waiting,
+		min(created_at) FILTER (WHERE kind = 'push' AND dead_at IS NULL) AS oldest, count(*) FILTER (WHERE dead_at IS NOT NULL) AS dead
+		FROM outbox WHERE done_at IS NULL`)
+}
