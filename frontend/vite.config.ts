@@ -8,11 +8,11 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 export default defineConfig({
   base: '/assets/',
   plugins: [vue()],
-  define: {__VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false'},
+  define: {__VUE_OPTIONS_API__: 'false', __VUE_PROD_DEVTOOLS__: 'false', __VUE_PROD_HYDRATION_MISMATCH_DETAILS__: 'false'},
   build: {
     assetsDir: '',
     emptyOutDir: true,
-    modulePreload: {polyfill: false},
+    modulePreload: false,
     target: 'es2022',
     assetsInlineLimit: 0,
     rollupOptions: {input: {card: here('card.html')}},

@@ -297,3 +297,16 @@ type evidence struct {
 	Answer     json.RawMessage `json:"answer,omitempty"` // the acquirer's, redacted
 	AskedAfter string          `json:"asked_after,omitempty"`
 }
+
+// Sent is one time a link was given to the customer.
+type Sent struct {
+	InvoiceID uuid.UUID `db:"invoice_id"`
+	Channel   string    `db:"channel"`
+	By        string    `db:"sent_by"`
+	At        time.Time `db:"at"`
+}
+
+// Sends lists how these invoices' links reached the customer, in order.
+func Sends(ctx context.Context, tx *tenants.Tx, invoices ...uuid.UUID) ([]Sent, error) {
+	return tenants.Rows[Sent](ctx, tx, `SELECT invoice_id, channel, sent_by, at FROM sends WHERE invoice_id = ANY($1) ORDER BY at`, invoices)
+}

@@ -70,34 +70,38 @@ func (r *run) prepare(ctx context.Context, i int) (element, error) {
 			return e, nil
 		}
 	}
+	var err error
+	e.body, err = r.effectBody(ctx, change.Deal, effect)
+	return e, err
+}
+
+// effectBody is what to post for an effect. Its reference is in the text.
+func (r *run) effectBody(ctx context.Context, deal string, effect crm.Effect) (map[string]any, error) {
 	text := effect.Text
 	if !mentions(text, effect.Reference) {
 		text = strings.TrimSpace(text + "\n" + effect.Reference)
 	}
-	e.body = map[string]any{"entity_id": number(change.Deal)}
 	if effect.Kind == crm.Note {
-		e.body["note_type"] = "common"
-		e.body["params"] = map[string]string{"text": text}
-		return e, nil
+		return map[string]any{"entity_id": number(deal), "note_type": "common", "params": map[string]string{"text": text}}, nil
 	}
 	owner := effect.OwnerID
 	if !isID(owner) {
-		l, err := r.lead(ctx, change.Deal, "")
+		l, err := r.lead(ctx, deal, "")
 		if err != nil {
-			return e, err
+			return nil, err
 		}
 		owner = string(l.Responsible)
-	}
-	if isID(owner) {
-		e.body["responsible_user_id"] = number(owner)
 	}
 	due := effect.Due
 	if due.IsZero() {
 		due = r.cfg.Now().Add(defaultTerm)
 	}
-	e.body["entity_type"], e.body["task_type_id"] = "leads", followUp
-	e.body["text"], e.body["complete_till"] = text, due.Unix()
-	return e, nil
+	body := map[string]any{"entity_id": number(deal), "entity_type": "leads", "task_type_id": followUp, "text": text,
+		"complete_till": due.Unix()}
+	if isID(owner) {
+		body["responsible_user_id"] = number(owner)
+	}
+	return body, nil
 }
 
 // find looks for an effect by its reference and returns its id, or "".
@@ -182,7 +186,8 @@ func (r *run) closeTask(ctx context.Context, effect crm.Effect) error {
 		return r.doubt(ctx, err)
 	}
 	var still entry // the CRM does not say in one way that a task is not there
-	if look := r.do(ctx, call{method: http.MethodGet, path: c.path}, &still); look == nil && still.ID == "" || crm.ClassOf(look) == crm.Gone {
+	look := r.do(ctx, call{method: http.MethodGet, path: c.path}, &still)
+	if crm.ClassOf(look) == crm.Gone || look == nil && still.ID == "" {
 		return gone(c.op())
 	}
 	return err

@@ -46,7 +46,7 @@ var (
 	exp     = regexp.MustCompile(`^(-?)([0-9])(?:\.([0-9]{1,20}))?[eE]\+?([0-9]{1,2})$`)
 )
 
-// ids reports whether id is one the CRM could have given.
+// isID reports whether id is one the CRM could have given.
 func isID(id string) bool { return wholeID.MatchString(id) }
 
 // number is an id as a JSON number; id must be an isID.

@@ -305,5 +305,6 @@ func (a *Account) options(ctx context.Context, l *layout) error {
 			return err
 		}
 	}
-	return &crm.Error{Class: crm.Refused, Op: "userfieldconfig.update", Code: "OPTIONS", Err: errors.New("the status's options cannot be made")}
+	return &crm.Error{Class: crm.Refused, Op: "userfieldconfig.update", Code: "OPTIONS",
+		Err: errors.New("the status's options cannot be made")}
 }

@@ -47,7 +47,7 @@ define(['jquery'], function ($) {
   function appPage(address) {
     try {
       var url = new URL(address, APP_URL);
-      return url.origin === APP_ORIGIN ? url.href : '';
+      return address && url.origin === APP_ORIGIN ? url.href : '';
     } catch (e) {
       return '';
     }
@@ -147,17 +147,17 @@ define(['jquery'], function ($) {
         frame = session = null;
       }
 
-      function ask(done) {
+      function ask(done, failed) {
         asking = true;
         openSession(page, deal).then(function (answer) {
           asking = false;
           if (closed) return;
-          if (!answer || !answer.session) return fail('server');
+          if (!answer || !answer.session) return failed('server');
           session = answer;
           done();
         }, function (xhr) {
           asking = false;
-          if (!closed) fail(reason(xhr));
+          if (!closed) failed(reason(xhr));
         });
       }
 
@@ -165,7 +165,7 @@ define(['jquery'], function ($) {
         if (asking || closed) return;
         clear();
         root.empty().append(skeleton(page));
-        ask(mount);
+        ask(mount, fail);
       }
 
       function mount() {
@@ -180,7 +180,7 @@ define(['jquery'], function ($) {
       function send() {
         var to = frame && frame[0].contentWindow;
         if (!to) return;
-        var said = {type: 'dealpay:session', session: session.session, lang: currentLang()};
+        var said = {type: 'dealpay:session', session: session.session, expires_at: session.expires_at, lang: currentLang()};
         if (page === 'card') said.deal_id = deal;
         to.postMessage(said, APP_ORIGIN);
       }
@@ -191,6 +191,11 @@ define(['jquery'], function ($) {
         frame.removeClass('dealpay__frame--waiting');
       }
 
+      /** A passing trouble leaves the page as it is: it says itself that it is offline, with what it last knew. */
+      function lose(name) {
+        if (name === 'not_connected' || name === 'rights' || name === 'token') fail(name);
+      }
+
       /** A session that is refused again and again is not renewed for ever. */
       function renew() {
         var now = Date.now();
@@ -198,7 +203,7 @@ define(['jquery'], function ($) {
         renewals = renewals.filter(function (at) { return now - at < RENEWAL_MS; });
         if (renewals.length >= RENEWALS) return fail('server');
         renewals.push(now);
-        ask(send);
+        ask(send, lose);
       }
 
       var heard = {

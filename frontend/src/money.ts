@@ -19,14 +19,17 @@ export function decimal(m: Money): string {
   return exp === 0 ? sign + digits : `${sign}${digits.slice(0, -exp)}.${digits.slice(-exp)}`
 }
 
-/** editable is the amount as a person would type it: no zeros after the point when there are no decimals. */
+/** editable is the amount for a field: thousands apart, no zeros after the point when there are no decimals. */
 export function editable(m: Money): string {
-  return decimal(m).replace(/\.0+$/, '')
+  return brief(m).replace(/\d(?=(\d{3})+(\.|$))(?<!\..*)/g, '$&\u00a0')
 }
+
+// brief is decimal without a fraction of zeros.
+const brief = (m: Money): string => decimal(m).replace(/\.0+$/, '')
 
 /** format writes an amount with its currency in the reader's language; decimals only when there are some. */
 export function format(m: Money, lang: string, bare = false): string {
-  const text = editable(m) as Intl.StringNumericLiteral
+  const text = brief(m) as Intl.StringNumericLiteral
   const digits = text.includes('.') ? exponent(m.currency) : 0
   const options = {minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: 'always'} as const
   const number = () => new Intl.NumberFormat(lang, options).format(text)

@@ -97,8 +97,9 @@ type AttemptPicture struct {
 	Refunded int64 // minor units of Captured's currency, chargebacks included
 	PaidAt   time.Time
 
-	foreign  bool
-	decision Decision
+	foreign    bool
+	decision   Decision
+	refundedAt time.Time
 }
 
 // Picture is the state of an invoice. Amounts are minor units of the invoice's currency.
@@ -126,7 +127,6 @@ type tally struct {
 	lost      map[dispute]Money
 	withdrawn bool
 	over      time.Time // zero when the link's time is not over
-	refundAt  time.Time
 }
 
 // returned and dispute are keys: facts that name another attempt or currency are about other money.
@@ -147,7 +147,7 @@ func Fold(amount Money, facts []Fact) Picture {
 		a.Refunded = t.back[returned{id, a.Captured.Currency}]
 	}
 	for d, m := range t.lost {
-		if a := t.attempt(d.attempt); a.Captured.Currency == m.Currency {
+		if a := t.attempts[d.attempt]; a.Captured.Currency == m.Currency {
 			a.Refunded += m.Minor
 		}
 	}
@@ -171,10 +171,10 @@ func (t *tally) add(f Fact) {
 	case Observed:
 		t.observe(f)
 	case RefundTotal:
-		t.attempt(f.Attempt)
+		a := t.attempt(f.Attempt)
 		key := returned{f.Attempt, f.Amount.Currency}
 		t.back[key] = max(t.back[key], f.Amount.Minor)
-		t.refundAt = later(t.refundAt, f.At)
+		a.refundedAt = later(a.refundedAt, f.At)
 	case DisputeOpened:
 		t.opened[dispute{f.Attempt, f.Ref}] = true
 	case DisputeWon:
@@ -183,7 +183,8 @@ func (t *tally) add(f Fact) {
 		key := dispute{f.Attempt, f.Ref}
 		t.closed[key] = true
 		t.lost[key] = larger(t.lost[key], f.Amount)
-		t.refundAt = later(t.refundAt, f.At)
+		a := t.attempt(f.Attempt)
+		a.refundedAt = later(a.refundedAt, f.At)
 	case TimeOver:
 		t.over = earlier(t.over, f.At)
 	case Withdrawn:
@@ -211,7 +212,7 @@ func (t *tally) observe(f Fact) {
 }
 
 func (t *tally) picture() Picture {
-	p := Picture{RefundedAt: t.refundAt}
+	var p Picture
 	for _, a := range t.attempts {
 		p.Attempts = append(p.Attempts, *a)
 	}
@@ -252,6 +253,9 @@ func (t *tally) count(p *Picture) (counted, back int64, forgiven bool) {
 		if home {
 			p.Paid += a.Captured.Minor
 			p.Refunded += a.Refunded
+		}
+		if a.Refunded > 0 {
+			p.RefundedAt = later(p.RefundedAt, a.refundedAt)
 		}
 		if a.PaidAt.After(p.PaidAt) {
 			p.PaidAt, p.PaidBy = a.PaidAt, a.ID

@@ -125,6 +125,10 @@ func TestRefundsInPartsAddUp(t *testing.T) {
 	require.Equal(t, at(10), p.PaidAt)
 	require.Equal(t, at(30), p.RefundedAt)
 	require.Equal(t, "a", p.PaidBy)
+	// an acquirer reports a reversal as cancelled with all money back, whether it had been captured or only held
+	reversal := []Fact{started("a", 1), saw("a", AttemptCancelled), back("a", 30, owed)}
+	check(t, looks{AwaitingPayment, 0, 0, 100_000, nil}, reversal...)
+	check(t, looks{Refunded, 100_000, 100_000, 0, nil}, append(reversal, paid("a", 10, owed))...)
 }
 
 func TestADisputeShowsUntilItCloses(t *testing.T) {

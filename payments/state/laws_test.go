@@ -72,7 +72,7 @@ func flawOf(p Picture, facts []Fact) string {
 		return "no status"
 	case (len(p.Reviews) > 0) != (p.Status == ManualReview):
 		return "reviews and status disagree"
-	case !money && (p.Paid != 0 || !p.PaidAt.IsZero() || p.Refunded != 0 || p.PaidBy != ""):
+	case !money && (p.Paid != 0 || !p.PaidAt.IsZero() || p.Refunded != 0 || !p.RefundedAt.IsZero() || p.PaidBy != ""):
 		return "money out of nothing"
 	case !money && slices.Contains(paidMeaning, p.Status) && (p.Status != Disputed || !opened):
 		return "a status that means paid while nothing was taken"

@@ -9,12 +9,13 @@ import (
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/wire"
 )
 
 // Look asks for the session. A status that is not understood, an unknown session, or money without an amount is
 // ErrNothingNew, with the API's word in Code.
 func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.Order) (payments.Observation, error) {
-	if !plain(o.ProviderRef) {
+	if !wire.Plain(o.ProviderRef) {
 		return payments.Observation{}, fmt.Errorf("%w: vposam: no session was opened", payments.ErrNothingNew)
 	}
 	path := strings.ReplaceAll(p.cfg.StatusPath, "{id}", url.PathEscape(o.ProviderRef))

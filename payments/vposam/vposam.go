@@ -20,6 +20,7 @@ import (
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/wire"
 )
 
 // Key names this acquirer in the database, in paths and in settings.
@@ -135,7 +136,7 @@ func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.
 		return payments.Checkout{}, fmt.Errorf("vposam: start: %w", err)
 	}
 	s, err := parseSession(answer)
-	if err != nil || !plain(s.ID) {
+	if err != nil || !wire.Plain(s.ID) {
 		return payments.Checkout{}, fmt.Errorf("%w: vposam: start: the answer names no session", payments.ErrUnavailable)
 	}
 	if (s.Order != "" && s.Order != o.Reference) || (s.Currency != "" && s.Currency != o.Amount.Currency) ||
@@ -186,7 +187,7 @@ func (p *Provider) Check(ctx context.Context, c payments.Connection) error {
 // Refund gives money back; id is the Idempotency-Key. Pending and unreadable answers are ErrUnknown.
 func (r Refunding) Refund(ctx context.Context, c payments.Connection, o payments.Order, id string, amount payments.Money) error {
 	minor, ok := r.outward(amount)
-	if !amount.Valid() || !ok || !plain(o.ProviderRef) {
+	if !amount.Valid() || !ok || !wire.Plain(o.ProviderRef) {
 		return fmt.Errorf("%w: vposam: %s cannot be refunded", payments.ErrRefused, amount)
 	}
 	path := strings.ReplaceAll(r.cfg.RefundPath, "{id}", url.PathEscape(o.ProviderRef))

@@ -7,18 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/wire"
 )
-
-// maxBody bounds an answer; a session takes a few hundred bytes.
-const maxBody = 64 << 10
 
 // call sends one request and returns the body of a 2xx answer. With a body it carries the Idempotency-Key. What is
 // unclear at the end (no answer, cut, 5xx) is ErrUnknown for a refund, and ErrUnavailable for what may be repeated.
@@ -44,56 +40,35 @@ func (p *Provider) call(ctx context.Context, c payments.Connection, method, path
 	if in != nil {
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Idempotency-Key", key)
-		r.GetBody = nil // with that header the transport would repeat by itself; whether to repeat is the caller's decision
 	}
-	return send(c.HTTP, r, lost)
-}
-
-// send follows no redirect: it would carry the request elsewhere.
-func send(client *http.Client, r *http.Request, lost error) ([]byte, error) {
-	if client == nil {
-		client = http.DefaultClient
-	}
-	direct := *client
-	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	res, err := direct.Do(r)
+	answer, err := wire.Send(c.HTTP, r, lost)
 	if err != nil {
-		if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
-			lost = payments.ErrUnavailable // nothing was sent
-		}
-		return nil, fmt.Errorf("%w: no answer", lost)
+		return nil, err
 	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
-	if res.StatusCode/100 == 2 && (err != nil || len(answer) > maxBody) {
-		return nil, fmt.Errorf("%w: the answer is cut or too long", lost)
-	}
-	return answer, verdict(res, answer, lost)
+	return answer.Body, verdict(method, answer, lost)
 }
 
 // verdict classifies the HTTP status; lost is what an unclear end means for this call.
-func verdict(res *http.Response, answer []byte, lost error) error {
-	status := res.StatusCode
-	code := errorCode(answer)
-	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+func verdict(method string, answer wire.Answer, lost error) error {
+	code := errorCode(answer.Body)
 	err := payments.ErrRefused
-	switch {
+	switch status := answer.Status; {
 	case status/100 == 2:
 		return nil
-	case media == "text/html" && status/100 == 4:
-		err = payments.ErrUnavailable // a page of something in between, not an answer of the API
+	case answer.HTML && status/100 == 4:
+		err = payments.ErrUnavailable
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		err = payments.ErrCredentials
 	case status == http.StatusTooManyRequests || status == http.StatusRequestTimeout:
 		err = payments.ErrUnavailable
-	case status == http.StatusNotFound && res.Request.Method == http.MethodGet:
+	case status == http.StatusNotFound && method == http.MethodGet:
 		err = payments.ErrNothingNew
 	case status == http.StatusConflict && strings.Contains(code, "idempotency"):
 		err = lost // the first request under this key is still being worked on
 	case status/100 != 4:
 		err = lost
 	}
-	return fmt.Errorf("%w: HTTP %d %s", err, status, code)
+	return fmt.Errorf("%w: HTTP %d %s", err, answer.Status, code)
 }
 
 // errorCode finds the API's code in an error body; its text stays out of logs.
@@ -208,7 +183,7 @@ func parseObject(body []byte) (object, error) {
 func (f object) text(names ...string) string {
 	for _, name := range names {
 		var s string
-		if json.Unmarshal(f[name], &s) == nil && plain(s) {
+		if json.Unmarshal(f[name], &s) == nil && wire.Plain(s) {
 			return s
 		}
 	}
@@ -231,18 +206,4 @@ func (f object) integer(name string) (*int64, error) {
 		return nil, errWire
 	}
 	return &n, nil
-}
-
-// plain says whether s can be an identifier, a code or a time: short, and without what an e-mail address, a phone
-// number or a path need.
-func plain(s string) bool {
-	if s == "" || len(s) > 100 || s[0] == '.' || s[0] == '+' {
-		return false
-	}
-	for _, r := range s {
-		if !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.:+", r)) {
-			return false
-		}
-	}
-	return true
 }

@@ -73,3 +73,19 @@ func Called(ctx context.Context, tx *tenants.Tx, now time.Time) error {
 	_, err := tx.Exec(ctx, `UPDATE lanes SET last_call_at = $1`, now)
 	return err
 }
+
+// LaneState is what people see of a lane.
+type LaneState struct {
+	PausedUntil *time.Time `db:"paused_until"`
+	PausedWhy   string     `db:"paused_why"`
+	LastCallAt  *time.Time `db:"last_call_at"`
+}
+
+// LaneOf reads the lane of the transaction's tenant; zero when it was never used.
+func LaneOf(ctx context.Context, tx *tenants.Tx) (LaneState, error) {
+	s, err := tenants.Row[LaneState](ctx, tx, `SELECT paused_until, paused_why, last_call_at FROM lanes`)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = nil
+	}
+	return s, err
+}

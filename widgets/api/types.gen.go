@@ -5,6 +5,8 @@ package api
 
 import (
 	"time"
+
+	"github.com/dealpay/dealpay/payments/state"
 )
 
 // Defines values for AttemptStatus.
@@ -554,10 +556,7 @@ type ManualPayment struct {
 }
 
 // Money defines model for Money.
-type Money struct {
-	Currency string `json:"currency"`
-	Minor    int64  `json:"minor"`
-}
+type Money = state.Money
 
 // NewInvoice defines model for NewInvoice.
 type NewInvoice struct {

@@ -203,12 +203,12 @@ func (a *Account) ajaxContacts(w http.ResponseWriter, r *http.Request, u person)
 // gets one.
 func (a *Account) ajaxToken(w http.ResponseWriter, _ *http.Request, u person) {
 	a.mu.Lock()
-	reuse, kept := a.switches.ReuseTokens, a.kept
+	reuse, kept := a.switches.ReuseTokens, a.kept[u.ID]
 	a.mu.Unlock()
 	if !reuse || kept == "" {
 		kept = a.OneTimeToken(u.ID)
 		a.mu.Lock()
-		a.kept = kept
+		a.kept[u.ID] = kept
 		a.mu.Unlock()
 	}
 	standintest.Answer(w, http.StatusOK, map[string]string{"token": kept})

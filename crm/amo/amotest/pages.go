@@ -64,7 +64,7 @@ func (a *Account) pageRoutes() http.Handler {
 	})
 	mux.HandleFunc("GET /widgets/{code}/{file...}", a.widgetFile)
 	mux.HandleFunc("GET /{$}", a.loginPage)
-	mux.HandleFunc("POST /login", a.login)
+	mux.HandleFunc("/login", a.login) // GET too, for links: /login?user=7000001&next=/leads/
 	for pattern, p := range map[string]page{
 		"GET /leads/{$}":                  a.listPage,
 		"GET /leads/detail/{id}":          a.cardPage,

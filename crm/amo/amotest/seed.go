@@ -48,7 +48,7 @@ type data struct {
 	queue     []*delivery
 	sending   int
 	bots      []map[string]any
-	kept      string // one-time token, with ReuseTokens
+	kept      map[int64]string // one-time tokens by user, with ReuseTokens
 	lastID    int64
 }
 
@@ -59,7 +59,7 @@ func (d *data) next() int64 {
 
 func seed(v Variant, now int64) data {
 	d := data{codes: map[string]*code{}, byAccess: map[string]*pair{},
-		settings: map[string]any{}, lastID: 9000000}
+		settings: map[string]any{}, kept: map[int64]string{}, lastID: 9000000}
 	all := access{View: "A", Edit: "A", Add: "A", Delete: "A", Export: "A"}
 	d.users = []*user{
 		{id: AdminID, name: "Admin", email: "admin@example.com", admin: true, leads: all, tasks: "A", locale: v.Lang},

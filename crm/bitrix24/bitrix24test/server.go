@@ -5,6 +5,7 @@
 package bitrix24test
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"strings"
@@ -64,7 +65,7 @@ func New(cfg Config) *Server {
 		cfg.RedirectURL = cfg.AppURL + "/bitrix24/connect"
 	}
 	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{Timeout: 10 * time.Second}
+		cfg.HTTP = sender()
 	}
 	s := &Server{cfg: cfg, methods: allMethods(), queue: newQueue(cfg.HTTP), byHost: map[string]*Portal{}}
 	for i, host := range cfg.Portals {
@@ -75,8 +76,25 @@ func New(cfg Config) *Server {
 	return s
 }
 
+// sender is the default client of the event queue. Names under .localhost mean loopback
+// (RFC 6761), also where the system's resolver does not know them.
+func sender() *http.Client {
+	var dialer net.Dialer
+	return &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if host, port, err := net.SplitHostPort(addr); err == nil && strings.HasSuffix(host, ".localhost") {
+				addr = net.JoinHostPort("127.0.0.1", port)
+			}
+			return dialer.DialContext(ctx, network, addr)
+		},
+	}}
+}
+
 // Close stops the event queue; what waits in it is lost, as it is at the real one.
-func (s *Server) Close() { s.queue.close() }
+func (s *Server) Close() {
+	s.queue.close()
+	s.cfg.HTTP.CloseIdleConnections()
+}
 
 // Hosts are the names that this server answers for, former names of renamed portals included.
 func (s *Server) Hosts() []string {

@@ -1,4 +1,4 @@
-'use strict'
+'use strict';
 // The parent side of the frame protocol as the vendor's browser library speaks it
 // (bitrix24/b24jssdk, src/frame): the child sends
 //   <command>[:<JSON params>]:<callback key>:<APP_SID>

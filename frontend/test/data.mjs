@@ -1,0 +1,69 @@
+// What a server would answer, for the unit tests and the screenshots.
+export const now = '2025-03-10T08:05:00Z'
+export const amd = minor => ({minor, currency: 'AMD'})
+
+/** invoice is an unpaid, unsent invoice of 50,000 AMD; changes are laid over it. */
+export function invoice(changes = {}) {
+  return {
+    id: 'i1', number: 'D-1042', deal_id: '1', status: 'awaiting_payment', amount: amd(5000000), paid: amd(0), refunded: amd(0),
+    outstanding: amd(5000000), purpose: 'Deposit for the kitchen', url: 'https://pay.example.com/p/Zk3v9QmN2xW8yT4rB6cD1f',
+    expires_at: '2025-03-13T08:00:00Z', paid_at: null, acquirer_paid_at: null, provider_ref: '', created_at: '2025-03-10T07:50:00Z',
+    locked: false, attempts: [], sends: [], payments: [], sync: {state: 'written', written_at: '2025-03-10T07:50:03Z', reason: '', next_try_at: null},
+    can: ['edit', 'send', 'cancel', 'check', 'record'], ...changes,
+  }
+}
+
+export const sent = (changes = {}) => invoice({
+  locked: true, can: ['send', 'cancel', 'check', 'record'], sends: [{at: '2025-03-10T07:58:00Z', by: 'Manager', channel: 'copy'}], ...changes,
+})
+
+export const paid = (changes = {}) => invoice({
+  id: 'i0', number: 'D-1041', status: 'paid', paid: amd(5000000), outstanding: amd(0), locked: true, can: ['check', 'refund'],
+  paid_at: '2025-03-10T08:04:03Z', acquirer_paid_at: '2025-03-10T08:04:00Z', provider_ref: '18273645',
+  attempts: [{id: 'a1', status: 'paid', acquirer: 'vpos_am', provider_ref: '18273645', created_at: '2025-03-10T08:02:00Z', checked_at: '2025-03-10T08:04:03Z'}],
+  sends: [{at: '2025-03-10T07:58:00Z', by: 'Manager', channel: 'copy'}],
+  sync: {state: 'written', written_at: '2025-03-10T08:04:20Z', reason: '', next_try_at: null}, created_at: '2025-03-10T07:49:00Z', ...changes,
+})
+
+export const exception = (changes = {}) => ({
+  id: 'e1', kind: 'second_payment', deal_id: '1', invoice_id: 'i0', invoice_number: 'D-1041', since: '2025-03-10T08:03:00Z', amount: amd(5000000),
+  what_happened: 'The customer paid this invoice twice: 50,000 ֏ at 12:02 and 50,000 ֏ at 12:03.',
+  what_to_do: 'Give one payment back, or accept it toward the rest of the deal.', decisions: ['refund', 'accept'], ...changes,
+})
+
+/** card is the card of a deal over 150,000 AMD; deal lies over its balance, changes over the card. */
+export function card(deal = {}, changes = {}) {
+  return {
+    deal: {deal_id: '1', status: '', due: amd(0), paid: amd(0), refunded: amd(0), outstanding: amd(0), invoices: [], exceptions: [], ...deal},
+    title: 'Kitchen', defaults: {amount: amd(15000000), purpose: 'Kitchen, oak', expires_at: '2025-03-13T08:00:00Z'},
+    role: 'admin', test: false, ready: true, methods: ['VPOS.am'], time_zone: 'Asia/Yerevan', merchant: 'Oak & Stone',
+    contact: {name: 'Customer', phone: '', email: ''}, now, ...changes,
+  }
+}
+
+export const history = {items: [
+  {at: '2025-03-10T07:49:00Z', actor: 'Manager', action: 'invoice.create', from: '', to: 'awaiting_payment', evidence: {}},
+  {at: '2025-03-10T07:58:00Z', actor: 'Manager', action: 'invoice.send', from: '', to: '', evidence: {}},
+  {at: '2025-03-10T08:04:03Z', actor: 'acquirer', action: 'invoice.status', from: 'awaiting_payment', to: 'paid', evidence: {}},
+], next: null}
+
+const lacks = minor => ({defaults: {amount: amd(minor), purpose: 'Kitchen, oak', expires_at: '2025-03-13T08:00:00Z'}})
+const waiting = {state: 'waiting', written_at: null, reason: 'throttled', next_try_at: '2025-03-10T08:06:00Z'}
+
+/** cards are the states that must each look intended. */
+export const cards = {
+  first: card(),
+  unsent: card({status: 'awaiting_payment', due: amd(5000000), outstanding: amd(5000000), invoices: [invoice()]}, lacks(0)),
+  resend: card({status: 'awaiting_payment', due: amd(15000000), paid: amd(5000000), outstanding: amd(10000000), invoices: [
+    sent({amount: amd(10000000), outstanding: amd(10000000), purpose: 'The rest, on delivery'}), paid()]}, lacks(0)),
+  needs: card({status: 'manual_review', due: amd(15000000), paid: amd(10000000), outstanding: amd(5000000),
+    invoices: [paid({status: 'manual_review'})], exceptions: [exception()]}, {...lacks(5000000), test: true}),
+  paid: card({status: 'paid', due: amd(5000000), paid: amd(5000000), invoices: [paid()]}, lacks(0)),
+  late: card({status: 'paid', due: amd(5000000), paid: amd(5000000),
+    invoices: [paid({paid_at: '2025-03-10T08:00:00Z', acquirer_paid_at: '2025-03-10T07:59:50Z', sync: waiting})]}, lacks(0)),
+  mixed: card({status: 'payment_failed', due: amd(40000000), paid: amd(5000000), refunded: amd(1000000), outstanding: amd(35000000), invoices: [
+    sent({id: 'i5', status: 'payment_failed', purpose: 'Second part', attempts: [{id: 'a', status: 'failed', acquirer: 'idram', provider_ref: '77', created_at: '2025-03-10T08:01:00Z', checked_at: null}]}),
+    paid({status: 'partially_refunded', refunded: amd(1000000)}), invoice({id: 'i6', status: 'expired', can: ['cancel', 'record'], created_at: '2025-02-01T10:00:00Z', expires_at: '2025-02-04T10:00:00Z', purpose: 'Measuring on site, with a very long name that does not fit'}),
+    invoice({id: 'i7', status: 'cancelled', can: [], created_at: '2025-01-31T10:00:00Z'}), paid({id: 'i8', status: 'disputed', created_at: '2025-01-30T10:00:00Z'})]}, lacks(5000000)),
+  notready: card({}, {ready: false, role: 'manager'}),
+}

@@ -1,0 +1,47 @@
+// Takes pictures of the pages in their states: npm run shots [filter]. They go to test/shots.
+import {mkdir} from 'node:fs/promises'
+import {chromium} from 'playwright-core'
+import {cards} from './data.mjs'
+import {serve} from './server.mjs'
+
+const filter = process.argv[2] ?? ''
+const out = new URL('./shots/', import.meta.url).pathname
+await mkdir(out, {recursive: true})
+const server = await serve()
+const browser = await chromium.launch({executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox']})
+
+async function shot(name, path, width, {scheme = 'light', act} = {}) {
+  if (!name.includes(filter)) return
+  const page = await browser.newPage({viewport: {width, height: 600}, colorScheme: scheme, deviceScaleFactor: 2})
+  page.on('console', message => message.type() === 'error' && console.log(name, message.text()))
+  page.on('pageerror', error => console.log(name, error.message))
+  await page.goto(server.url + path)
+  await page.waitForLoadState('networkidle')
+  if (act) await act(page)
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)
+  if (wide) console.log(name, 'is wider than its frame')
+  await page.screenshot({path: `${out}${name}.png`, fullPage: true})
+  await page.close()
+}
+
+for (const state of Object.keys(cards)) {
+  for (const width of [245, 400, 700]) await shot(`card-${state}-${width}`, `/card?state=${state}`, width)
+}
+await shot('card-first-hy-245', '/card?state=first&lang=hy', 245)
+await shot('card-mixed-ru-245', '/card?state=mixed&lang=ru', 245)
+await shot('card-mixed-dark-400', '/card?state=mixed', 400, {scheme: 'dark'})
+await shot('card-needs-dark-245', '/card?state=needs', 245, {scheme: 'dark'})
+await shot('card-open-400', '/card?state=late', 400, {act: async page => {
+  await page.locator('.row-main').first().click()
+  await page.getByTestId('menu').first().click()
+  await page.waitForTimeout(400)
+}})
+await shot('card-refund-245', '/card?state=paid', 245, {act: async page => {
+  await page.getByTestId('menu').first().click()
+  await page.getByTestId('refund').click()
+}})
+await shot('card-decide-245', '/card?state=needs', 245, {act: page => page.getByTestId('decision-refund').click()})
+await shot('settings-400', '/settings', 400)
+await shot('settings-1200', '/settings', 1200)
+await browser.close()
+server.close()

@@ -1,0 +1,231 @@
+// Package ameria speaks Ameriabank's vPOS 3.1 (vendor document "vPOS 3.1 API description"). The bank sends no notices
+// and has no idempotency key: what became of a payment is asked for. HTTP status carries no outcome; success is the
+// number 1 from InitPayment and the text "00" elsewhere; 550 and HTTP 500 prove nothing.
+package ameria
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/state"
+)
+
+// Key names this acquirer in the database, in paths and in settings.
+const Key = "ameria"
+
+// ErrRange is wrapped when the OrderID range that the bank gave the merchant cannot serve an attempt.
+var ErrRange = errors.New("ameria: no free OrderID in the merchant's range")
+
+// Config says where the bank is and how OrderIDs are given out. Zero values mean the defaults, except Number.
+type Config struct {
+	TestURL string // "https://servicestest.ameriabank.am/VPOS/"
+	LiveURL string // "https://services.ameriabank.am/VPOS/"
+	// Number gives an attempt its OrderID: an integer within the connection's order_min and order_max, the same for the
+	// same attempt, never one of another. InitPayment with a used OrderID overwrites that payment's amount, so this
+	// needs a store; without it nothing can be started.
+	Number     func(ctx context.Context, c payments.Connection, attempt string) (int64, error)
+	Currencies []string // AMD; the others of the documentation were never seen working
+	Now        func() time.Time
+}
+
+// numeric are the currencies of the documentation, as the bank writes them (ISO 4217 numbers).
+var numeric = map[string]string{"AMD": "051", "EUR": "978", "USD": "840", "RUB": "643"}
+
+// session is the longest life of the bank's page.
+const session = 1200 * time.Second
+
+// Provider implements payments.Provider and payments.Refunder. It keeps no state.
+type Provider struct{ cfg Config }
+
+// New returns the provider.
+func New(cfg Config) *Provider {
+	cfg.TestURL = cmp.Or(cfg.TestURL, "https://servicestest.ameriabank.am/VPOS/")
+	cfg.LiveURL = cmp.Or(cfg.LiveURL, "https://services.ameriabank.am/VPOS/")
+	if cfg.Currencies == nil {
+		cfg.Currencies = []string{"AMD"}
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Number == nil {
+		cfg.Number = func(context.Context, payments.Connection, string) (int64, error) { return 0, ErrRange }
+	}
+	return &Provider{cfg}
+}
+
+// Describe says what the bank can do and asks for what it gives its merchants.
+func (p *Provider) Describe() payments.Description {
+	return payments.Description{
+		Name: "Ameriabank", Currencies: p.cfg.Currencies, Refunds: true, Partial: true,
+		Hosts: []string{host(p.cfg.TestURL), host(p.cfg.LiveURL)},
+		Credentials: []payments.Credential{
+			{Key: "client_id", Label: "ClientID"},
+			{Key: "username", Label: "Username"},
+			{Key: "password", Label: "Password", Secret: true},
+			{Key: "order_min", Label: "First OrderID of your range"},
+			{Key: "order_max", Label: "Last OrderID of your range"},
+			{Key: "mode", Label: "Mode (test or live)", Default: "test"},
+			{Key: "merchant_id", Label: "MerchantId (compared with each payment)", Optional: true},
+		},
+	}
+}
+
+func host(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// base is the address for this connection; only the word "live" leads to live money.
+func (p *Provider) base(c payments.Connection) string {
+	if c.Credentials["mode"] == "live" {
+		return p.cfg.LiveURL
+	}
+	return p.cfg.TestURL
+}
+
+// number is the attempt's OrderID, checked against the range.
+func (p *Provider) number(ctx context.Context, c payments.Connection, attempt string) (int64, error) {
+	low, err := strconv.ParseInt(c.Credentials["order_min"], 10, 64)
+	high, err2 := strconv.ParseInt(c.Credentials["order_max"], 10, 64)
+	if err != nil || err2 != nil || low < 1 || high < low {
+		return 0, fmt.Errorf("%w: ameria: the OrderID range is not two numbers", payments.ErrCredentials)
+	}
+	n, err := p.cfg.Number(ctx, c, attempt)
+	switch {
+	case errors.Is(err, ErrRange):
+		return 0, fmt.Errorf("%w: %w", payments.ErrRefused, err)
+	case err != nil:
+		return 0, fmt.Errorf("%w: ameria: no OrderID could be given: %w", payments.ErrUnavailable, err)
+	case n < low || n > high:
+		return 0, fmt.Errorf("%w: %w: %d", payments.ErrRefused, ErrRange, n)
+	}
+	return n, nil
+}
+
+type initPayment struct {
+	ClientID    string
+	Username    string
+	Password    string
+	OrderID     int64
+	Amount      string // decimal text: the bank takes a number too, but that would tempt a float
+	Currency    string
+	Description string
+	BackURL     string
+	Opaque      string // comes back in the details: our attempt
+	Timeout     int64  // seconds
+}
+
+// Start registers a payment. Repeating it is safe: the same OrderID with the same amount is the same payment.
+func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.Order) (payments.Checkout, error) {
+	currency, known := numeric[o.Amount.Currency]
+	if !o.Amount.Valid() || !known {
+		return payments.Checkout{}, fmt.Errorf("%w: ameria: %s cannot be charged", payments.ErrRefused, o.Amount)
+	}
+	n, err := p.number(ctx, c, o.Attempt)
+	if err != nil {
+		return payments.Checkout{}, err
+	}
+	now := p.cfg.Now()
+	life := session
+	if !o.Deadline.IsZero() {
+		life = max(time.Minute, min(session, o.Deadline.Sub(now).Truncate(time.Second)))
+	}
+	reply, err := p.call(ctx, c, "InitPayment", initPayment{ClientID: c.Credentials["client_id"], Username: c.Credentials["username"],
+		Password: c.Credentials["password"], OrderID: n, Amount: o.Amount.Decimal(), Currency: currency, Description: o.Description,
+		BackURL: o.ReturnURL, Opaque: o.Attempt, Timeout: int64(life / time.Second)}, payments.ErrUnavailable)
+	if err != nil {
+		return payments.Checkout{}, fmt.Errorf("ameria: start: %w", err)
+	}
+	code, id := reply.code("ResponseCode"), reply.text("PaymentID")
+	switch {
+	case code == "1" && id != "":
+		checkout := p.base(c) + "Payments/Pay?" + url.Values{"id": {id}, "lang": {pageLanguage(o.Language)}}.Encode()
+		return payments.Checkout{URL: checkout, ProviderRef: id, Deadline: now.Add(life)}, nil
+	case code == "20":
+		err = payments.ErrCredentials
+	case code == "01" || code == "08204":
+		err = payments.ErrStarted
+	case code == "500" || code == "520" || code == "550" || code == "1" || code == "":
+		err = payments.ErrUnavailable
+	default:
+		err = payments.ErrRefused
+	}
+	return payments.Checkout{}, fmt.Errorf("%w: ameria: start: code %s", err, code)
+}
+
+// pageLanguage is the bank's word for the language of its page; Armenian is "am" there.
+func pageLanguage(lang string) string {
+	switch lang {
+	case "hy":
+		return "am"
+	case "ru":
+		return "ru"
+	}
+	return "en"
+}
+
+// Hear refuses everything: the bank sends no notices.
+func (p *Provider) Hear(payments.Connection, payments.Notice) (payments.Heard, error) {
+	return payments.Heard{}, fmt.Errorf("%w: Ameriabank sends none", payments.ErrNotice)
+}
+
+// Check asks for the payment of the first OrderID of the range: wrong credentials are answered 20 there, and only
+// there unambiguously.
+func (p *Provider) Check(ctx context.Context, c payments.Connection) error {
+	low, err := strconv.ParseInt(c.Credentials["order_min"], 10, 64)
+	if err != nil {
+		return fmt.Errorf("%w: ameria: the OrderID range is not two numbers", payments.ErrCredentials)
+	}
+	_, err = p.find(ctx, c, low)
+	if errors.Is(err, payments.ErrNothingNew) {
+		return nil
+	}
+	return err
+}
+
+// Refund gives money back. The bank takes no idempotency key, so id is not sent; what is unclear is ErrUnknown.
+func (p *Provider) Refund(ctx context.Context, c payments.Connection, o payments.Order, _ string, amount payments.Money) error {
+	if !amount.Valid() || o.ProviderRef == "" {
+		return fmt.Errorf("%w: ameria: %s cannot be refunded", payments.ErrRefused, amount)
+	}
+	reply, err := p.call(ctx, c, "RefundPayment", struct{ PaymentID, Username, Password, Amount string }{
+		o.ProviderRef, c.Credentials["username"], c.Credentials["password"], amount.Decimal()}, payments.ErrUnknown)
+	if err != nil {
+		return fmt.Errorf("ameria: refund: %w", err)
+	}
+	switch code := reply.code("ResponseCode"); code {
+	case "00":
+		return nil
+	case "04", "05", "06", "07", "30", "50", "510", "513":
+		return fmt.Errorf("%w: ameria: refund: code %s", payments.ErrRefused, code)
+	case "20":
+		return fmt.Errorf("%w: ameria: refund: code %s", payments.ErrCredentials, code)
+	default: // also 550, which is a wrong password or anything
+		return fmt.Errorf("%w: ameria: refund: code %s", payments.ErrUnknown, code)
+	}
+}
+
+// alpha is the currency of an answer as we write it; an unknown number stays as it is, for a person to see.
+func alpha(number string) string {
+	for code, n := range numeric {
+		if strings.TrimLeft(n, "0") == strings.TrimLeft(number, "0") {
+			return code
+		}
+	}
+	return number
+}
+
+var statuses = map[string]state.AttemptStatus{
+	"0": state.Pending, "1": state.Authorized, "2": state.AttemptPaid, "3": state.AttemptCancelled,
+	"4": state.AttemptPaid, "5": state.Pending, "6": state.AttemptFailed,
+}

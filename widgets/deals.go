@@ -1,0 +1,243 @@
+package widgets
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/widgets/api"
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+)
+
+// GetDeal answers GET /deals/{deal_id}. A deal that has no invoice must be there in the CRM.
+func (s *Service) GetDeal(c *gin.Context) {
+	w, id := who(c), c.Param("deal_id")
+	ctx := c.Request.Context()
+	if w.deal != "" && w.deal != id {
+		s.fail(c, payments.ErrNotFound)
+		return
+	}
+	view, err := s.readDeal(ctx, w, id, "")
+	if err == nil && len(view.Invoices) == 0 {
+		var held crm.Deal
+		if held, err = s.crmDeal(ctx, w, id); err == nil {
+			view, err = s.readDeal(ctx, w, id, held.Amount.Currency)
+		}
+	}
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, view)
+}
+
+func (s *Service) readDeal(ctx context.Context, w caller, id, currency string) (view api.Deal, err error) {
+	err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		view, err = s.dealView(ctx, tx, w, id, currency)
+		return err
+	})
+	return view, err
+}
+
+func (s *Service) crmDeal(ctx context.Context, w caller, id string) (crm.Deal, error) {
+	account, _, err := s.CRM.Account(ctx, w.tenant)
+	if err != nil {
+		return crm.Deal{}, err
+	}
+	return account.Deal(crm.WithPriority(ctx, crm.Person), id)
+}
+
+// GetCard answers GET /card: the deal of the session.
+func (s *Service) GetCard(c *gin.Context) {
+	w := who(c)
+	if w.deal == "" {
+		s.fail(c, &bad{"deal_id_missing", "This key is not bound to a deal. Use /deals/{deal_id}."})
+		return
+	}
+	card, err := s.card(c.Request.Context(), w)
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, card)
+}
+
+// card is everything the card shows. What the CRM says of the deal is only a help: without it the card still shows
+// what is owed and paid.
+func (s *Service) card(ctx context.Context, w caller) (api.Card, error) {
+	account, tenant, err := s.CRM.Account(ctx, w.tenant)
+	var held crm.Deal
+	if err == nil {
+		held, err = account.Deal(crm.WithPriority(ctx, crm.Person), w.deal)
+	}
+	known := err == nil
+	if crm.ClassOf(err) == crm.Gone && err != nil {
+		return api.Card{}, err
+	}
+	card := api.Card{Title: held.Title, Role: api.Role(w.by.Role), Now: s.Now().UTC(), Methods: []string{}}
+	card.Contact = &api.Contact{Name: held.Contact.Name, Phone: held.Contact.Phone, Email: held.Contact.Email}
+	err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		if tenant, err = tx.Me(ctx); err != nil {
+			return err
+		}
+		card.Merchant, card.TimeZone = merchant(tenant), tenant.Settings.TimeZone
+		linked, err := payments.Connections(ctx, tx)
+		for _, l := range linked {
+			card.Ready, card.Test = true, card.Test || l.Test
+			card.Methods = append(card.Methods, s.Payments.Providers[l.Acquirer].Describe().Name)
+		}
+		if err != nil {
+			return err
+		}
+		card.Deal, err = s.dealView(ctx, tx, w, w.deal, held.Amount.Currency)
+		return err
+	})
+	if err != nil {
+		return card, err
+	}
+	if !known {
+		held = crm.Deal{ID: w.deal}
+	}
+	card.Defaults, err = s.defaults(ctx, w, tenant, held)
+	return card, err
+}
+
+func merchant(t tenants.Tenant) string {
+	if t.Settings.Merchant != "" {
+		return t.Settings.Merchant
+	}
+	if t.Name != "" {
+		return t.Name
+	}
+	return t.Domain
+}
+
+// ListExceptions answers GET /exceptions.
+func (s *Service) ListExceptions(c *gin.Context) {
+	w := who(c)
+	after := uuid.Nil
+	if text := c.Query("after"); text != "" {
+		var err error
+		if after, err = uuid.Parse(text); err != nil {
+			s.fail(c, &bad{"cursor_unreadable", "after is not a cursor of this list."})
+			return
+		}
+	}
+	var page api.ExceptionPage
+	err := s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
+		page.Items, page.Next, err = s.exceptionViews(ctx, tx, w, w.deal, after)
+		return err
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, page)
+}
+
+// ResolveException answers POST /exceptions/{id}/resolve.
+func (s *Service) ResolveException(c *gin.Context) {
+	id, err := uuid.Parse(c.Param("id"))
+	if err != nil {
+		s.fail(c, payments.ErrNotFound)
+		return
+	}
+	w := who(c)
+	var in api.ResolveRequest
+	if _, err = decode(c, &in); err == nil && w.deal != "" {
+		err = s.ofDeal(c.Request.Context(), w, id)
+	}
+	var view api.Exception
+	if err == nil {
+		choice := payments.Choice{Decision: in.Decision, Reason: in.Reason}
+		if in.Reference != nil {
+			choice.Reference = *in.Reference
+		}
+		var e payments.Exception
+		if e, err = s.Payments.Resolve(c.Request.Context(), w.tenant, w.by, id, choice); err == nil {
+			err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+				view, err = exceptionView(ctx, tx, w, e)
+				return err
+			})
+		}
+	}
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, view)
+}
+
+// ofDeal refuses an exception of another deal than the session's.
+func (s *Service) ofDeal(ctx context.Context, w caller, id uuid.UUID) error {
+	return s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		list, err := payments.Exceptions(ctx, tx, w.deal, uuid.Nil, 200)
+		for _, e := range list {
+			if e.ID == id {
+				return nil
+			}
+		}
+		if err == nil {
+			err = payments.ErrNotFound
+		}
+		return err
+	})
+}
+
+// History answers GET /invoices/{id}/history: the audit trail of one invoice in order.
+func (s *Service) History(c *gin.Context) {
+	id, err := s.invoiceID(c)
+	page := api.AuditPage{Items: []api.AuditEntry{}}
+	if err == nil {
+		err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			if _, err := payments.Get(ctx, tx, id); err != nil {
+				return err
+			}
+			entries, err := tx.Trail(ctx, &id, 0, 500)
+			for i := len(entries) - 1; i >= 0; i-- {
+				page.Items = append(page.Items, entryView(entries[i]))
+			}
+			return err
+		})
+	}
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, page)
+}
+
+// Audit answers GET /audit: the whole trail, newest first.
+func (s *Service) Audit(c *gin.Context) {
+	var before int64
+	if text := c.Query("after"); text != "" {
+		var err error
+		if before, err = strconv.ParseInt(text, 10, 64); err != nil || before < 1 {
+			s.fail(c, &bad{"cursor_unreadable", "after is not a cursor of this list."})
+			return
+		}
+	}
+	page := api.AuditPage{Items: []api.AuditEntry{}}
+	err := s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		entries, err := tx.Trail(ctx, nil, before, pageSize+1)
+		if len(entries) > pageSize {
+			entries = entries[:pageSize]
+			next := strconv.FormatInt(entries[pageSize-1].ID, 10)
+			page.Next = &next
+		}
+		for _, e := range entries {
+			page.Items = append(page.Items, entryView(e))
+		}
+		return err
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, page)
+}

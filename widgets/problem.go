@@ -1,0 +1,147 @@
+package widgets
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/crm/mapping"
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/widgets/api"
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// bad is a request that cannot be understood.
+type bad struct{ code, detail string }
+
+func (e *bad) Error() string { return "widgets: " + e.code + ": " + e.detail }
+
+// answerTable turns errors into answers; the first that fits counts. A missing code is taken from the error.
+var answerTable = []struct {
+	is     error
+	status int
+	code   string
+	detail string
+}{
+	{errSession, 401, "unauthorized", "The key or session is missing, wrong or expired. Open the page again, or make a new key in the settings."},
+	{crm.ErrForged, 401, "opening_not_confirmed", "The CRM did not confirm who opened this page. Open it from the CRM again."},
+	{payments.ErrRole, 403, "role", "Your role may not do this. Ask an administrator."},
+	{payments.ErrNotFound, 404, "not_found", "It is not there, or not yours."},
+	{pgx.ErrNoRows, 404, "not_found", "It is not there, or not yours."},
+	{payments.ErrLocked, 409, "locked", "The link was already sent, so its terms cannot change. Cancel it and create another."},
+	{payments.ErrState, 409, "state", "This is not possible in the invoice's present state."},
+	{payments.ErrExpired, 409, "expired", "The link has expired."},
+	{payments.ErrBeingChecked, 409, "being_checked", "A payment is being confirmed by the bank."},
+	{tenants.ErrOtherBody, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one."},
+	{payments.ErrNoAcquirer, 422, "no_acquirer", "No connected acquirer takes this amount in this currency. Connect one in the settings."},
+	{payments.ErrCredentials, 422, "credentials", "The acquirer does not accept these credentials. Check them and try again."},
+	{payments.ErrRefused, 422, "acquirer_refused", "The acquirer refused."},
+	{payments.ErrUnavailable, 503, "acquirer_unavailable", "The acquirer cannot be reached. Try again in a minute."},
+}
+
+// fail answers with a problem; people see safe text, the log sees the cause.
+func (s *Service) fail(c *gin.Context, err error) {
+	status, code, detail, retry := classify(err)
+	if status >= 500 {
+		s.Log.ErrorContext(c.Request.Context(), "request failed", "path", c.FullPath(), "status", status, "err", err)
+	}
+	if retry > 0 {
+		c.Header("Retry-After", strconv.Itoa(int(math.Ceil(retry.Seconds()))))
+	}
+	Problem(c, status, code, detail)
+}
+
+// Problem answers with application/problem+json and ends the request.
+func Problem(c *gin.Context, status int, code, detail string) {
+	c.Header("Content-Type", "application/problem+json")
+	c.AbortWithStatusJSON(status, api.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail,
+		Code: code, RequestId: tenants.RequestOf(c.Request.Context())})
+}
+
+func classify(err error) (status int, code, detail string, retry time.Duration) {
+	var understood *payments.Invalid
+	var unreadable *bad
+	var line *mapping.Refusal
+	var remote *crm.Error
+	switch {
+	case errors.As(err, &unreadable):
+		return 400, unreadable.code, unreadable.detail, 0
+	case errors.As(err, &understood):
+		return 422, understood.Code, understood.Detail, 0
+	case errors.As(err, &line):
+		return 422, line.Code, "The mapping cannot be kept: " + line.Code + ".", 0
+	case errors.As(err, &remote):
+		return classifyCRM(remote)
+	}
+	for _, row := range answerTable {
+		if errors.Is(err, row.is) {
+			if row.status == 503 {
+				retry = 10 * time.Second
+			}
+			return row.status, row.code, row.detail, retry
+		}
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) {
+		return 503, "store_away", "The service cannot reach its database. Try again in a moment.", 5 * time.Second
+	}
+	return 500, "internal", "Something failed on our side. Try again; if it stays, give support the request id.", 0
+}
+
+func classifyCRM(e *crm.Error) (status int, code, detail string, retry time.Duration) {
+	switch e.Class {
+	case crm.Throttled:
+		return 429, "crm_busy", "The CRM asks us to slow down. Try again in a moment.", max(e.RetryAfter, time.Second)
+	case crm.Gone:
+		return 404, "deal_not_found", "The CRM has no such deal.", 0
+	case crm.Revoked:
+		return 409, "not_connected", "The CRM does not accept our access any more. An administrator must connect it again.", 0
+	case crm.Refused:
+		return 404, "deal_not_found", "The CRM has no such deal, or does not show it.", 0
+	}
+	return 503, "crm_unavailable", "The CRM cannot be reached. Try again in a moment.", 5 * time.Second
+}
+
+// maxRequest bounds a request's body.
+const maxRequest = 64 << 10
+
+// decode reads a JSON body strictly: unknown members, trailing data and oversized bodies are refused. It returns the
+// body as it came.
+func decode(c *gin.Context, into any) ([]byte, error) {
+	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxRequest))
+	if err != nil {
+		return nil, &bad{"body_too_large", "The body cannot be read or is larger than 64 KiB."}
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return nil, &bad{"body_unreadable", "The body is not the JSON that is expected here: " + plain(err)}
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, &bad{"body_unreadable", "There is something after the JSON value."}
+	}
+	return raw, nil
+}
+
+// plain keeps what helps the caller and drops Go's words.
+func plain(err error) string {
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		return "the value of " + kind.Field + " is not usable."
+	}
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		return "it breaks at byte " + strconv.FormatInt(syntax.Offset, 10) + "."
+	}
+	return "a member is unknown or a value is missing."
+}

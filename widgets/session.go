@@ -1,0 +1,133 @@
+package widgets
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/gin-gonic/gin"
+)
+
+// sessionLife is short: the card asks its CRM for a new one while it is open.
+const sessionLife = 20 * time.Minute
+
+// claims are what a session is sealed around. A manager's session is bound to one deal.
+type claims struct {
+	Tenant string        `json:"t"`
+	Actor  tenants.Actor `json:"a"`
+	Role   tenants.Role  `json:"r"`
+	Deal   string        `json:"d,omitempty"`
+	Lang   string        `json:"l,omitempty"`
+	Ends   int64         `json:"e"`
+}
+
+// caller is who asks, as a key or a session proved it.
+type caller struct {
+	tenant tenants.ID
+	by     payments.By
+	deal   string // the only deal this caller may touch; empty: any of the tenant's
+	lang   string
+}
+
+func (s *Service) newSession(id tenants.ID, c caller) (string, time.Time, error) {
+	ends := s.Now().Add(sessionLife).UTC().Truncate(time.Second)
+	raw, err := json.Marshal(claims{Tenant: id.String(), Actor: c.by.Actor, Role: c.by.Role, Deal: c.deal, Lang: c.lang, Ends: ends.Unix()})
+	if err != nil {
+		return "", ends, err
+	}
+	sealed, err := s.DB.Sealer().Seal(tenants.ID{}, "session", raw)
+	return "dps_" + base64.RawURLEncoding.EncodeToString(sealed), ends, err
+}
+
+var errSession = errors.New("widgets: no valid session")
+
+func (s *Service) openSession(text string) (caller, error) {
+	sealed, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(text, "dps_"))
+	if err != nil {
+		return caller{}, errSession
+	}
+	raw, err := s.DB.Sealer().Open(tenants.ID{}, "session", sealed)
+	if err != nil {
+		return caller{}, errSession
+	}
+	var c claims
+	if err := json.Unmarshal(raw, &c); err != nil || s.Now().Unix() >= c.Ends {
+		return caller{}, errSession
+	}
+	id, err := tenants.Restore(c.Tenant)
+	if err != nil {
+		return caller{}, errSession
+	}
+	return caller{tenant: id, by: payments.By{Actor: c.Actor, Role: c.Role}, deal: c.Deal, lang: c.Lang}, nil
+}
+
+const callerKey = "caller"
+
+// Gate lets pass whoever has a valid key or session with at least this role.
+func (s *Service) Gate(needed tenants.Role) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		who, err := s.identify(c)
+		if err != nil {
+			s.fail(c, err)
+			return
+		}
+		if !who.by.Role.Allows(needed) {
+			s.fail(c, payments.ErrRole)
+			return
+		}
+		c.Set(callerKey, who)
+		c.Next()
+	}
+}
+
+func who(c *gin.Context) caller { return c.MustGet(callerKey).(caller) } //nolint:forcetypeassert // set by Gate
+
+func (s *Service) identify(c *gin.Context) (caller, error) {
+	token, ok := strings.CutPrefix(c.GetHeader("Authorization"), "Bearer ")
+	if !ok || token == "" || len(token) > 4096 {
+		return caller{}, errSession
+	}
+	if strings.HasPrefix(token, "dps_") {
+		return s.openSession(token)
+	}
+	ctx := c.Request.Context()
+	id, ref, err := s.DB.Enter(ctx, tenants.APIKeyDoor, token)
+	if errors.Is(err, tenants.ErrNoDoor) {
+		return caller{}, errSession
+	}
+	if err != nil {
+		return caller{}, err
+	}
+	who := caller{tenant: id, lang: language(c.Request)}
+	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		keys, err := tx.APIKeys(ctx)
+		for _, k := range keys {
+			if k.ID.String() == ref && k.RevokedAt == nil {
+				who.by = payments.By{Actor: tenants.Actor("key:" + k.Name), Role: k.Role}
+			}
+		}
+		return err
+	})
+	if err == nil && who.by.Role == "" {
+		err = errSession
+	}
+	return who, err
+}
+
+// language is the reader's language from Accept-Language; en when it is none of ours.
+func language(r *http.Request) string {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
+		tag, _, _ := strings.Cut(strings.TrimSpace(part), ";")
+		primary, _, _ := strings.Cut(strings.ToLower(tag), "-")
+		if _, ok := words[primary]; ok {
+			return primary
+		}
+	}
+	return "en"
+}

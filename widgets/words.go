@@ -1,0 +1,66 @@
+package widgets
+
+import "github.com/dealpay/dealpay/payments"
+
+// said is what happened and what to do.
+type said struct{ happened, todo string }
+
+// words are the exceptions in the languages that managers read; others get English.
+var words = map[string]map[string]said{
+	"en": {
+		"wrong_amount":         {"The customer paid another amount than the link asked for.", "Accept what came, forgive the difference, or give the money back."},
+		"wrong_currency":       {"The customer paid in another currency than the link asked for.", "Count the invoice as paid, or give the money back."},
+		"wrong_merchant":       {"The acquirer reports this payment for another merchant or order.", "Ask the acquirer whose money it is. Accept it only when it is yours."},
+		"second_payment":       {"The customer paid a second time.", "Give the second payment back, or accept it."},
+		"paid_after_cancel":    {"The customer paid after the link was cancelled.", "Accept the payment, or give the money back."},
+		"paid_after_expiry":    {"The customer paid after the link had expired.", "Accept the payment, or give the money back."},
+		payments.Orphan:        {"Money came to the acquirer that no payment link explains.", "Find out in the acquirer's console whose it is, then dismiss this."},
+		payments.RefundUnknown: {"The acquirer does not say whether the refund went through.", "Look in the acquirer's console and say what you see."},
+		payments.SyncFailed:    {"The CRM could not be brought up to date. The payment itself is safe.", "Check the connection in the settings, then try again."},
+		payments.DealGone:      {"The deal was deleted or merged in the CRM. The payment itself is safe.", "Note where the money belongs, then dismiss this."},
+	},
+	"ru": {
+		"wrong_amount":         {"Клиент заплатил не ту сумму, что в ссылке.", "Примите, что пришло, простите разницу или верните деньги."},
+		"wrong_currency":       {"Клиент заплатил не в той валюте, что в ссылке.", "Зачтите счёт как оплаченный или верните деньги."},
+		"wrong_merchant":       {"Банк относит этот платёж к другому продавцу или заказу.", "Спросите банк, чьи это деньги. Принимайте, только если ваши."},
+		"second_payment":       {"Клиент заплатил второй раз.", "Верните второй платёж или примите его."},
+		"paid_after_cancel":    {"Клиент заплатил после отмены ссылки.", "Примите платёж или верните деньги."},
+		"paid_after_expiry":    {"Клиент заплатил после того, как ссылка истекла.", "Примите платёж или верните деньги."},
+		payments.Orphan:        {"В банк пришли деньги, которые не объясняет ни одна ссылка.", "Узнайте в кабинете банка, чьи они, и закройте это."},
+		payments.RefundUnknown: {"Банк не говорит, прошёл ли возврат.", "Посмотрите в кабинете банка и отметьте, что видите."},
+		payments.SyncFailed:    {"Не удалось обновить CRM. Сам платёж в порядке.", "Проверьте подключение в настройках и попробуйте снова."},
+		payments.DealGone:      {"Сделку удалили или объединили в CRM. Сам платёж в порядке.", "Запишите, куда относятся деньги, и закройте это."},
+	},
+	"hy": {
+		"wrong_amount":         {"Հաճախորդը վճարել է հղումից տարբեր գումար։", "Ընդունեք ստացվածը, ներեք տարբերությունը կամ վերադարձրեք գումարը։"},
+		"wrong_currency":       {"Հաճախորդը վճարել է հղումից տարբեր արժույթով։", "Հաշիվը համարեք վճարված կամ վերադարձրեք գումարը։"},
+		"wrong_merchant":       {"Բանկն այս վճարումը վերագրում է այլ վաճառողի կամ պատվերի։", "Հարցրեք բանկին, թե ում գումարն է։ Ընդունեք միայն եթե ձերն է։"},
+		"second_payment":       {"Հաճախորդը վճարել է երկրորդ անգամ։", "Վերադարձրեք երկրորդ վճարումը կամ ընդունեք այն։"},
+		"paid_after_cancel":    {"Հաճախորդը վճարել է հղման չեղարկումից հետո։", "Ընդունեք վճարումը կամ վերադարձրեք գումարը։"},
+		"paid_after_expiry":    {"Հաճախորդը վճարել է հղման ժամկետից հետո։", "Ընդունեք վճարումը կամ վերադարձրեք գումարը։"},
+		payments.Orphan:        {"Բանկ է եկել գումար, որը ոչ մի հղում չի բացատրում։", "Բանկի կաբինետում պարզեք, թե ումն է, և փակեք սա։"},
+		payments.RefundUnknown: {"Բանկը չի հայտնում՝ արդյոք վերադարձը կատարվել է։", "Նայեք բանկի կաբինետում և նշեք, թե ինչ եք տեսնում։"},
+		payments.SyncFailed:    {"CRM-ը թարմացնել չհաջողվեց։ Վճարումն ապահով է։", "Ստուգեք կապը կարգավորումներում և կրկին փորձեք։"},
+		payments.DealGone:      {"Գործարքը CRM-ում ջնջվել կամ միավորվել է։ Վճարումն ապահով է։", "Նշեք, թե որտեղ է պատկանում գումարը, և փակեք սա։"},
+	},
+}
+
+func exceptionWords(kind, lang string) (happened, todo string) {
+	table, ok := words[lang]
+	if !ok {
+		table = words["en"]
+	}
+	w := table[kind]
+	return w.happened, w.todo
+}
+
+// purpose is how a new link's purpose begins; the deal's number follows.
+func purpose(lang string) string {
+	switch lang {
+	case "ru":
+		return "Оплата по сделке"
+	case "hy":
+		return "Վճարում՝ գործարք"
+	}
+	return "Payment for deal"
+}
