@@ -86,17 +86,21 @@ define(['jquery'], function ($) {
 
     /** Asks for a session. A token that was refused is asked for anew once. */
     function openSession(page, deal, again) {
-      var body = page === 'card' ? {page: page, deal_id: deal} : {page: page};
-      if (typeof self.$authorizedAjax !== 'function') return $.Deferred().reject({status: 500}).promise();
-      return self.$authorizedAjax({
-        url: APP_URL + '/api/v1/session',
-        method: 'POST',
-        contentType: 'application/json',
-        dataType: 'json',
-        data: JSON.stringify(body),
-        timeout: REQUEST_MS
-      }).then(null, function (xhr) {
-        return reason(xhr) === 'token' && !again ? openSession(page, deal, true) : $.Deferred().reject(xhr).promise();
+      return new Promise(function (resolve, reject) {
+        if (typeof self.$authorizedAjax !== 'function') return reject({status: 500});
+        self.$authorizedAjax({
+          url: APP_URL + '/api/v1/session',
+          method: 'POST',
+          contentType: 'application/json',
+          dataType: 'json',
+          data: JSON.stringify(page === 'card' ? {page: page, deal_id: deal} : {page: page}),
+          timeout: REQUEST_MS
+        }).then(function (answer) { // a Deferred: only its first value is handed on
+          resolve(answer);
+        }, function (xhr) {
+          if (reason(xhr) === 'token' && !again) openSession(page, deal, true).then(resolve, reject);
+          else reject(xhr);
+        });
       });
     }
 

@@ -14,14 +14,14 @@ export function invoice(changes = {}) {
 }
 
 export const sent = (changes = {}) => invoice({
-  locked: true, can: ['send', 'cancel', 'check', 'record'], sends: [{at: '2025-03-10T07:58:00Z', by: 'Manager', channel: 'copy'}], ...changes,
+  locked: true, can: ['send', 'cancel', 'check', 'record'], sends: [{at: '2025-03-10T07:58:00Z', by: 'user:7', channel: 'copy'}], ...changes,
 })
 
 export const paid = (changes = {}) => invoice({
   id: 'i0', number: 'D-1041', status: 'paid', paid: amd(5000000), outstanding: amd(0), locked: true, can: ['check', 'refund'],
   paid_at: '2025-03-10T08:04:03Z', acquirer_paid_at: '2025-03-10T08:04:00Z', provider_ref: '18273645',
   attempts: [{id: 'a1', status: 'paid', acquirer: 'vpos_am', provider_ref: '18273645', created_at: '2025-03-10T08:02:00Z', checked_at: '2025-03-10T08:04:03Z'}],
-  sends: [{at: '2025-03-10T07:58:00Z', by: 'Manager', channel: 'copy'}],
+  sends: [{at: '2025-03-10T07:58:00Z', by: 'user:7', channel: 'copy'}],
   sync: {state: 'written', written_at: '2025-03-10T08:04:20Z', reason: '', next_try_at: null}, created_at: '2025-03-10T07:49:00Z', ...changes,
 })
 
@@ -42,9 +42,9 @@ export function card(deal = {}, changes = {}) {
 }
 
 export const history = {items: [
-  {at: '2025-03-10T07:49:00Z', actor: 'Manager', action: 'invoice.create', from: '', to: 'awaiting_payment', evidence: {}},
-  {at: '2025-03-10T07:58:00Z', actor: 'Manager', action: 'invoice.send', from: '', to: '', evidence: {}},
-  {at: '2025-03-10T08:04:03Z', actor: 'acquirer', action: 'invoice.status', from: 'awaiting_payment', to: 'paid', evidence: {}},
+  {at: '2025-03-10T07:49:00Z', actor: 'user:7', action: 'invoice.created', from: '', to: 'awaiting_payment', evidence: {}},
+  {at: '2025-03-10T07:58:00Z', actor: 'user:7', action: 'invoice.sent', from: '', to: '', evidence: {}},
+  {at: '2025-03-10T08:04:03Z', actor: 'acquirer', action: 'attempt.paid', from: 'awaiting_payment', to: 'paid', evidence: {}},
 ], next: null}
 
 const lacks = minor => ({defaults: {amount: amd(minor), purpose: 'Kitchen, oak', expires_at: '2025-03-13T08:00:00Z'}})

@@ -147,14 +147,18 @@ func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.
 		return payments.Checkout{}, fmt.Errorf("ameria: start: %w", err)
 	}
 	code, id := reply.code("ResponseCode"), reply.text("PaymentID")
+	if code == "01" || code == "08204" { // documented, never seen: the order is there, and it can only be ours
+		if id, err = p.find(ctx, c, n); err != nil {
+			return payments.Checkout{}, fmt.Errorf("%w: %w", payments.ErrStarted, err)
+		}
+		code = "1"
+	}
 	switch {
 	case code == "1" && id != "":
 		checkout := p.base(c) + "Payments/Pay?" + url.Values{"id": {id}, "lang": {pageLanguage(o.Language)}}.Encode()
 		return payments.Checkout{URL: checkout, ProviderRef: id, Deadline: now.Add(life)}, nil
 	case code == "20":
 		err = payments.ErrCredentials
-	case code == "01" || code == "08204":
-		err = payments.ErrStarted
 	case code == "500" || code == "520" || code == "550" || code == "1" || code == "":
 		err = payments.ErrUnavailable
 	default:

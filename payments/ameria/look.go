@@ -32,7 +32,7 @@ func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.O
 	if err != nil {
 		return payments.Observation{}, fmt.Errorf("ameria: look: %w", err)
 	}
-	obs := payments.Observation{Reference: reply.text("OrderID"), ProviderRef: o.ProviderRef, Code: reply.code("ResponseCode"), Raw: reply.redacted()}
+	obs := payments.Observation{Reference: reply.code("OrderID"), ProviderRef: o.ProviderRef, Code: reply.code("ResponseCode"), Raw: reply.redacted()}
 	if obs.Code == "550" { // no card was tried yet, or the password is wrong: only this question tells them apart
 		if _, err := p.find(ctx, c, n); err != nil {
 			return obs, err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,9 +15,9 @@ import (
 )
 
 func TestSendAsksOnceAndKeepsWithinBounds(t *testing.T) {
-	calls := 0
+	var calls atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		calls++
+		calls.Add(1)
 		switch r.URL.Path {
 		case "/moved":
 			http.Redirect(w, r, "/page", http.StatusTemporaryRedirect)
@@ -40,14 +41,14 @@ func TestSendAsksOnceAndKeepsWithinBounds(t *testing.T) {
 		"/dropped": {wire.Answer{}, payments.ErrUnknown},
 	} {
 		for range 2 { // the second time on a connection that is in use
-			calls = 0
+			calls.Store(0)
 			r, err := http.NewRequest(http.MethodPost, server.URL+path, strings.NewReader("body"))
 			require.NoError(t, err)
 			r.Header.Set("Idempotency-Key", "k")
 			answer, err := wire.Send(nil, r, payments.ErrUnknown)
 			require.ErrorIs(t, err, want.err, path)
 			require.Equal(t, want.answer, answer, path)
-			require.Equal(t, 1, calls, path)
+			require.EqualValues(t, 1, calls.Load(), path)
 		}
 	}
 	r, err := http.NewRequest(http.MethodPost, "http://127.0.0.1:1/secret", nil)

@@ -171,15 +171,7 @@ func activityList(c *call) (any, *restError) {
 	if filter, ok := object(c.params["filter"]); ok && filter["BINDINGS"] != nil {
 		rows = slices.DeleteFunc(rows, func(row params) bool { return !boundTo(row, list(filter["BINDINGS"])) })
 	}
-	rows, refused := c.find(rows, false)
-	if refused != nil {
-		return nil, refused
-	}
-	out := []params{}
-	for _, row := range page(c, rows, 50) {
-		out = append(out, pick(row, list(c.params["select"]), "ID"))
-	}
-	return out, nil
+	return c.selected(rows)
 }
 
 func boundTo(row params, bindings []any) bool {

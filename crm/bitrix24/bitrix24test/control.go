@@ -67,8 +67,9 @@ func (p *Portal) State() State {
 		Fields: []params{}, Placements: []params{}, Handlers: []params{}, Robots: []string{}, Options: p.install.options,
 		Notices: append([]notice{}, p.notices...), Events: []Sent{}, Operating: map[string]int64{},
 		Tokens: map[string]int{"access": len(p.tokens.access), "refresh": len(p.tokens.refresh)}}
+	notes, tasks := p.records(0)
 	for _, d := range p.sorted() {
-		s.Deals = append(s.Deals, p.dealState(d))
+		s.Deals = append(s.Deals, p.dealState(d, notes[d.id], tasks[d.id]))
 	}
 	for _, f := range p.fields {
 		s.Fields = append(s.Fields, f.config(true))
@@ -94,22 +95,28 @@ func (p *Portal) State() State {
 	return s
 }
 
-func (p *Portal) dealState(d *deal) DealState {
-	s := DealState{ID: strconv.Itoa(d.id), Title: d.title, Stage: d.stage, Pipeline: strconv.Itoa(d.category), Amount: d.amount,
-		Currency: d.currency, Owner: strconv.Itoa(d.owner), Fields: map[string]any{}, Notes: []NoteState{}, Tasks: []TaskState{}}
-	for _, f := range p.fields {
-		if v, ok := d.uf[f.name]; ok {
-			s.Fields[f.name] = f.shown(v, false)
-		}
-	}
+// records are the notes and tasks by deal; of one deal, unless only is 0.
+func (p *Portal) records(only int) (map[int][]NoteState, map[int][]TaskState) {
+	notes, tasks := map[int][]NoteState{}, map[int][]TaskState{}
 	for _, n := range p.notes {
-		if n.deal == d.id {
-			s.Notes = append(s.Notes, NoteState{ID: strconv.Itoa(n.id), Text: n.whole(), At: n.at.UTC()})
+		if only == 0 || n.deal == only {
+			notes[n.deal] = append(notes[n.deal], NoteState{ID: strconv.Itoa(n.id), Text: n.whole(), At: n.at.UTC()})
 		}
 	}
 	for _, a := range p.activities {
-		if a.deal == d.id {
-			s.Tasks = append(s.Tasks, TaskState{ID: strconv.Itoa(a.id), Text: a.whole(), Done: a.done})
+		if only == 0 || a.deal == only {
+			tasks[a.deal] = append(tasks[a.deal], TaskState{ID: strconv.Itoa(a.id), Text: a.whole(), Done: a.done})
+		}
+	}
+	return notes, tasks
+}
+
+func (p *Portal) dealState(d *deal, notes []NoteState, tasks []TaskState) DealState {
+	s := DealState{ID: strconv.Itoa(d.id), Title: d.title, Stage: d.stage, Pipeline: strconv.Itoa(d.category), Amount: d.amount,
+		Currency: d.currency, Owner: strconv.Itoa(d.owner), Fields: map[string]any{}, Notes: append([]NoteState{}, notes...), Tasks: append([]TaskState{}, tasks...)}
+	for _, f := range p.fields {
+		if v, ok := d.uf[f.name]; ok {
+			s.Fields[f.name] = f.shown(v, false)
 		}
 	}
 	return s
@@ -123,7 +130,8 @@ func (p *Portal) Deal(id string) (s DealState, ok bool) {
 	if err != nil {
 		return DealState{}, false
 	}
-	return p.dealState(d), true
+	notes, tasks := p.records(d.id)
+	return p.dealState(d, notes[d.id], tasks[d.id]), true
 }
 
 func (p *Portal) dealByID(id string) (*deal, error) {
@@ -215,9 +223,9 @@ type order struct {
 
 var errOrder = errors.New("bitrix24test: order cannot be understood")
 
-// controlRoutes adds what only portals have to the common control API: deals (add, edit, delete, move), install, uninstall, rename,
-// plan (std or enterprise), token (of a user), cost (execution time booked per call of a
-// method), finish (installFinish).
+// controlRoutes adds what only portals have to the common control API: deals (add, edit,
+// delete, move), install, finish (installFinish), uninstall, rename, plan (std or
+// enterprise), token (of a user) and cost (execution time booked per call of a method).
 func (p *Portal) controlRoutes() http.Handler {
 	mux := p.Control.Handler()
 	for path, do := range map[string]func(*http.Request, order) (any, error){

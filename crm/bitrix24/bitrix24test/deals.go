@@ -56,6 +56,11 @@ func dealList(c *call) (any, *restError) {
 	for _, d := range c.p.sorted() {
 		rows = append(rows, c.p.dealRow(d))
 	}
+	return c.selected(rows)
+}
+
+// selected filters, sorts, pages and picks columns as the old list methods do.
+func (c *call) selected(rows []params) (any, *restError) {
 	rows, refused := c.find(rows, false)
 	if refused != nil {
 		return nil, refused

@@ -37,10 +37,10 @@ var eventMethods = map[string]method{
 	"event.unbind":        {write: true, run: eventUnbind},
 	"event.get":           {run: eventGet},
 	"events":              {run: func(*call) (any, *restError) { return eventNames, nil }},
-	"event.offline.list":  {run: offlineList},
-	"event.offline.get":   {write: true, run: offlineGet},
-	"event.offline.clear": {write: true, run: offlineClear},
-	"event.offline.error": {write: true, run: offlineError},
+	"event.offline.list":  {run: adminOnly(offlineList)},
+	"event.offline.get":   {write: true, run: adminOnly(offlineGet)},
+	"event.offline.clear": {write: true, run: adminOnly(offlineClear)},
+	"event.offline.error": {write: true, run: adminOnly(offlineError)},
 }
 
 var eventNames = []string{"ONAPPUNINSTALL", "ONAPPINSTALL", "ONAPPUPDATE", "ONAPPPAYMENT", "ONAPPTEST", "ONAPPMETHODCONFIRM", "ONOFFLINEEVENT",

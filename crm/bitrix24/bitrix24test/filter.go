@@ -34,6 +34,9 @@ func (c *call) find(rows []params, strict bool) ([]params, *restError) {
 		return nil, bad("", "Parameter 'order' must be array.")
 	}
 	for _, by := range slices.Sorted(maps.Keys(order)) {
+		if strict && len(rows) > 0 && !has(rows[0], by) {
+			return nil, bad("INVALID_ARG_VALUE", "Invalid order: field '"+by+"' is not allowed in order")
+		}
 		down := strings.EqualFold(text(order[by]), "DESC")
 		sort.SliceStable(kept, func(i, j int) bool {
 			if down {
@@ -43,6 +46,11 @@ func (c *call) find(rows []params, strict bool) ([]params, *restError) {
 		})
 	}
 	return kept, nil
+}
+
+func has(row params, name string) bool {
+	_, ok := row[name]
+	return ok
 }
 
 func matches(row, filter params, strict bool) (bool, *restError) {

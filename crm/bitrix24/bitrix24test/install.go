@@ -140,16 +140,23 @@ func (p *Portal) Uninstall(clean bool) {
 	p.frames = map[string]frame{}
 }
 
-// AppForm is the POST that opens the app's own page for a user.
-func (p *Portal) AppForm(userID string) (Form, error) {
+// as opens something for a user, under the lock.
+func (p *Portal) as(userID string, open func(*user) (Form, error)) (Form, error) {
 	u := userByID(userID)
 	if u == nil {
 		return Form{}, fmt.Errorf("bitrix24test: no user %q", userID)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	form, _, err := p.openApp(u, "en", params{})
-	return form, err
+	return open(u)
+}
+
+// AppForm is the POST that opens the app's own page for a user.
+func (p *Portal) AppForm(userID string) (Form, error) {
+	return p.as(userID, func(u *user) (Form, error) {
+		form, _, err := p.openApp(u, "en", params{})
+		return form, err
+	})
 }
 
 // openApp opens the app page, or for an administrator the installer while the installation
@@ -168,14 +175,10 @@ func (p *Portal) openApp(u *user, lang string, options params) (Form, string, er
 
 // CardForm is the POST that opens the app's tab in a deal card for a user.
 func (p *Portal) CardForm(userID, dealID string) (Form, error) {
-	u := userByID(userID)
-	if u == nil {
-		return Form{}, fmt.Errorf("bitrix24test: no user %q", userID)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	form, _, _, err := p.openTab(u, dealID, "en")
-	return form, err
+	return p.as(userID, func(u *user) (Form, error) {
+		form, _, _, err := p.openTab(u, dealID, "en")
+		return form, err
+	})
 }
 
 func (p *Portal) openTab(u *user, dealID, lang string) (form Form, sid, title string, err error) {

@@ -223,7 +223,8 @@ func (p *Portal) liveDeal(w http.ResponseWriter, r *http.Request, u *user) {
 		}
 		fields = append(fields, field{f.name, f.title(language(r)), label, text(value), f.kind})
 	}
-	view := p.dealState(d)
+	notes, tasks := p.records(d.id)
+	view := p.dealState(d, notes[d.id], tasks[d.id])
 	answer(w, http.StatusOK, params{"stage": params{"id": s.code, "name": s.name, "color": s.color}, "fields": fields, "notes": view.Notes, "tasks": view.Tasks})
 }
 

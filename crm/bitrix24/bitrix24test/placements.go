@@ -12,9 +12,9 @@ type placement struct {
 }
 
 var placementMethods = map[string]method{
-	"placement.bind":   {scope: "placement", write: true, run: placementBind},
-	"placement.unbind": {scope: "placement", write: true, run: placementUnbind},
-	"placement.get":    {scope: "placement", run: placementGet},
+	"placement.bind":   {scope: "placement", write: true, run: adminOnly(placementBind)},
+	"placement.unbind": {scope: "placement", write: true, run: adminOnly(placementUnbind)},
+	"placement.get":    {scope: "placement", run: adminOnly(placementGet)},
 	"placement.list":   {scope: "placement", run: func(*call) (any, *restError) { return placementCodes, nil }},
 }
 
@@ -48,9 +48,6 @@ func checkHandler(handler string) *restError {
 
 // placementBind registers a widget (page "Set Widget Handler").
 func placementBind(c *call) (any, *restError) {
-	if !c.user.admin {
-		return nil, errNotAdmin
-	}
 	code, refused := c.argument("PLACEMENT")
 	if refused != nil {
 		return nil, refused
@@ -84,9 +81,6 @@ func placementBind(c *call) (any, *restError) {
 
 // placementUnbind counts each removed record twice, as the real one does.
 func placementUnbind(c *call) (any, *restError) {
-	if !c.user.admin {
-		return nil, errNotAdmin
-	}
 	code, refused := c.argument("PLACEMENT")
 	if refused != nil {
 		return nil, refused
@@ -99,9 +93,6 @@ func placementUnbind(c *call) (any, *restError) {
 }
 
 func placementGet(c *call) (any, *restError) {
-	if !c.user.admin {
-		return nil, errNotAdmin
-	}
 	rows := []params{}
 	for _, have := range c.p.install.placements {
 		rows = append(rows, params{"placement": have.code, "userId": 0, "handler": have.url, "options": []any{},

@@ -77,6 +77,16 @@ var (
 	errOldID       = bad("", "ID is not defined or invalid")
 )
 
+// adminOnly refuses everybody but administrators.
+func adminOnly(run func(*call) (any, *restError)) func(*call) (any, *restError) {
+	return func(c *call) (any, *restError) {
+		if !c.user.admin {
+			return nil, errNotAdmin
+		}
+		return run(c)
+	}
+}
+
 func missing(name string) *restError {
 	return bad("100", "Could not find value for parameter {"+name+"}")
 }

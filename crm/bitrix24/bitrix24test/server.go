@@ -6,8 +6,10 @@ package bitrix24test
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -100,11 +102,7 @@ func (s *Server) Close() {
 func (s *Server) Hosts() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	hosts := []string{AuthHost, AuthHostEast}
-	for host := range s.byHost {
-		hosts = append(hosts, host)
-	}
-	return hosts
+	return append([]string{AuthHost, AuthHostEast}, slices.Sorted(maps.Keys(s.byHost))...)
 }
 
 // Portal returns the portal of a present or former host name, nil when there is none.

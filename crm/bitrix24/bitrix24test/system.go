@@ -9,30 +9,20 @@ import (
 
 // Application, user and portal (section "Common Methods").
 var systemMethods = map[string]method{
-	"profile":            {run: profile},
-	"user.admin":         {run: func(c *call) (any, *restError) { return c.user.admin, nil }},
-	"user.current":       {scope: "user|user_brief|user_basic", run: func(c *call) (any, *restError) { return c.card(c.user), nil }},
-	"user.get":           {scope: "user|user_brief|user_basic", run: userGet},
-	"app.info":           {run: appInfo},
-	"app.option.get":     {run: optionGet},
-	"app.option.set":     {write: true, run: optionSet},
-	"scope":              {run: func(c *call) (any, *restError) { return strings.Split(c.p.srv.cfg.Scope, ","), nil }},
-	"method.get":         {run: methodGet},
-	"feature.get":        {run: featureGet},
-	"server.time":        {run: func(c *call) (any, *restError) { return stamp(c.now), nil }},
-	"bizproc.robot.list": {scope: "bizproc", run: robotList},
-	"bizproc.robot.add":  {scope: "bizproc", write: true, run: robotAdd},
-	"bizproc.robot.delete": {scope: "bizproc", write: true, run: func(c *call) (any, *restError) {
-		if !c.user.admin {
-			return nil, errNotAdmin
-		}
-		i := c.p.robot(text(c.params["CODE"]))
-		if i < 0 {
-			return nil, bad("ERROR_ACTIVITY_NOT_FOUND", "Activity or Robot not found!")
-		}
-		c.p.install.robots = slices.Delete(c.p.install.robots, i, i+1)
-		return true, nil
-	}},
+	"profile":              {run: profile},
+	"user.admin":           {run: func(c *call) (any, *restError) { return c.user.admin, nil }},
+	"user.current":         {scope: "user|user_brief|user_basic", run: func(c *call) (any, *restError) { return c.card(c.user), nil }},
+	"user.get":             {scope: "user|user_brief|user_basic", run: userGet},
+	"app.info":             {run: appInfo},
+	"app.option.get":       {run: optionGet},
+	"app.option.set":       {write: true, run: optionSet},
+	"scope":                {run: func(c *call) (any, *restError) { return strings.Split(c.p.srv.cfg.Scope, ","), nil }},
+	"method.get":           {run: methodGet},
+	"feature.get":          {run: featureGet},
+	"server.time":          {run: func(c *call) (any, *restError) { return stamp(c.now), nil }},
+	"bizproc.robot.list":   {scope: "bizproc", run: robotList},
+	"bizproc.robot.add":    {scope: "bizproc", write: true, run: adminOnly(robotAdd)},
+	"bizproc.robot.delete": {scope: "bizproc", write: true, run: adminOnly(robotDelete)},
 }
 
 func profile(c *call) (any, *restError) {
@@ -122,12 +112,19 @@ func robotList(c *call) (any, *restError) {
 	return codes, nil
 }
 
+func robotDelete(c *call) (any, *restError) {
+	i := c.p.robot(text(c.params["CODE"]))
+	if i < 0 {
+		return nil, bad("ERROR_ACTIVITY_NOT_FOUND", "Activity or Robot not found!")
+	}
+	c.p.install.robots = slices.Delete(c.p.install.robots, i, i+1)
+	return true, nil
+}
+
 // robotAdd registers an automation rule (page "Register New Automation Rule").
 func robotAdd(c *call) (any, *restError) {
 	code := text(c.params["CODE"])
 	switch {
-	case !c.user.admin:
-		return nil, errNotAdmin
 	case code == "" || strings.Trim(strings.ToLower(code), "abcdefghijklmnopqrstuvwxyz0123456789._-") != "":
 		return nil, bad("ERROR_ACTIVITY_VALIDATION_FAILURE", "Wrong activity code!")
 	case c.p.robot(code) >= 0:

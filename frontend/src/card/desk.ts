@@ -26,6 +26,8 @@ export interface Desk {
   /** keep puts an invoice that an action answered with into the card at once. */
   keep: (invoice: Invoice) => void
   trouble: (thrown: unknown) => Trouble
+  /** more loads the words of what stands behind an invoice. */
+  more: () => Promise<void>
 }
 
 export const deskKey: InjectionKey<Desk> = Symbol('desk')
@@ -57,11 +59,11 @@ const words = (key: string, say: Say): Trouble => ({title: say(`problem.${key}.t
 export interface Live { card: ShallowRef<Card | null>; readAt: Ref<number>; load: () => Promise<void>; touched: () => void }
 
 /** makeDesk wires a desk around a live card. */
-export function makeDesk(api: Api, host: Host, say: Say, {card, readAt, load, touched}: Live): Desk {
+export function makeDesk(api: Api, host: Host, say: Say, more: () => Promise<void>, {card, readAt, load, touched}: Live): Desk {
   const zone = computed(() => usableZone(card.value?.time_zone ?? 'UTC'))
   const now = () => new Date((Date.parse(card.value?.now ?? '') || Date.now()) + (card.value ? Date.now() - readAt.value : 0))
   return {
-    api, host, say, card, zone, now,
+    api, host, say, more, card, zone, now,
     money: (m, bare) => money.format(m, say.lang, bare),
     when: iso => when(iso, {lang: say.lang, zone: zone.value}, now()),
     refresh: load,

@@ -52,7 +52,6 @@ function world(answers, lead = 77) {
     if (what.startsWith('[data-dealpay')) return w.panel || none;
     return w.byID[what] || none;
   };
-  $.Deferred = () => ({reject: x => ({promise: () => Promise.reject(x)})});
   const window = {
     APP: {data: {current_card: lead === null ? false : {id: lead}}, lang_id: 'ru'},
     addEventListener: (_, act) => w.listeners.push(act),

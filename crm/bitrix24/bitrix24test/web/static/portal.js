@@ -179,6 +179,11 @@
     stage.textContent = deal.stage.name
     stage.dataset.value = deal.stage.id
     stage.style.setProperty('--stage', deal.stage.color)
+    const edit = card.querySelector('.edit')
+    if (!edit.dataset.touched) { // what is being typed stays
+      edit.elements.stage.value = deal.stage.id
+      edit.elements.amount.value = deal.fields.find((f) => f.Code === 'OPPORTUNITY').Value
+    }
     card.querySelector('.fields').replaceChildren(...deal.fields.map(fieldRow))
     card.querySelector('.tasks').replaceChildren(...deal.tasks.map((t) =>
       element('div', { class: t.done ? 'task done' : 'task', 'data-testid': 'task', 'data-done': String(t.done) }, t.text)))
@@ -188,6 +193,7 @@
 
   for (const box of document.querySelectorAll('[data-frame]')) mount(box, JSON.parse(box.dataset.frame))
   if (card) {
+    card.querySelector('.edit').addEventListener('input', (e) => { e.currentTarget.dataset.touched = 'yes' })
     refresh()
     setInterval(refresh, 1000)
   }

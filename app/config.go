@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/egress"
+)
+
+// config is everything the program reads from its environment.
+type config struct {
+	DatabaseURL string         `env:"DATABASE_URL"`   // PostgreSQL, as the owner role; connections then act as the app's role
+	RedisURL    string         `env:"REDIS_URL"`      // Redis 6 or newer
+	PublicURL   string         `env:"PUBLIC_URL"`     // where browsers, CRMs and acquirers reach this deployment, without trailing slash
+	ListenAddr  string         `env:"LISTEN_ADDR"     envDefault:"127.0.0.1:8080"`
+	Keyset      tenants.Secret `env:"SECRET_KEYSET"`  // base64 of a Tink keyset; dealpay rotate-keys makes one
+	LogLevel    string         `env:"LOG_LEVEL"       envDefault:"info"`
+	Concurrency int            `env:"WORK_CONCURRENCY" envDefault:"64"` // promises that one worker keeps at once
+	DBConns     int            `env:"DATABASE_CONNS"  envDefault:"24"`
+	Egress      string         `env:"EGRESS_ADDRESS"  envDefault:"default"` // label of the outgoing address; workers behind one address share it
+
+	CRMHosts []string `env:"CRM_HOST_SUFFIXES" envDefault:"bitrix24.com,bitrix24.ru,bitrix24.by,bitrix24.kz,bitrix24.eu,bitrix24.de,bitrix24.fr,bitrix24.es,bitrix24.it,bitrix24.pl,bitrix24.in,bitrix24.com.br,bitrix24.com.tr,bitrix24.mx,bitrix24.ua,bitrix24.vn,bitrix24.id,bitrix24.cn,bitrix24.jp,bitrix24.tech,oauth.bitrix.info,amocrm.ru,amocrm.com,kommo.com"`
+
+	Bitrix24 oauthApp `envPrefix:"BITRIX24_"`
+	AmoCRM   oauthApp `envPrefix:"AMOCRM_"`
+	Kommo    oauthApp `envPrefix:"KOMMO_"`
+
+	VposAmURL string `env:"VPOS_AM_URL" envDefault:"https://api.vpos.am"`
+}
+
+// oauthApp is how one CRM's marketplace knows this deployment.
+type oauthApp struct {
+	ClientID     string         `env:"CLIENT_ID"`
+	ClientSecret tenants.Secret `env:"CLIENT_SECRET"`
+	AuthURL      string         `env:"AUTH_URL"` // authorization server; empty means the CRM's own
+}
+
+// readConfig reads and checks the environment; every complaint names the variable and what is expected.
+func readConfig() (config, error) {
+	c, err := env.ParseAs[config]()
+	if err != nil {
+		return c, fmt.Errorf("configuration: %w", err)
+	}
+	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
+	return c, c.check()
+}
+
+func (c config) check() error {
+	var all []error
+	complain := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
+	if c.DatabaseURL == "" {
+		complain("DATABASE_URL is missing: expected postgres://owner:password@host:port/database")
+	}
+	if c.RedisURL == "" {
+		complain("REDIS_URL is missing: expected redis://:password@host:port/0")
+	}
+	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "https" && !loopback(u)) || u.Path != "" {
+		complain("PUBLIC_URL is %q: expected https://host without a path (plain http only for localhost)", c.PublicURL)
+	}
+	if _, err := tenants.NewSealer(string(c.Keyset)); err != nil {
+		all = append(all, err)
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		complain("LOG_LEVEL is %q: expected debug, info, warn or error", c.LogLevel)
+	}
+	if c.Concurrency < 1 || c.Concurrency > 1000 {
+		complain("WORK_CONCURRENCY is %d: expected 1 to 1000", c.Concurrency)
+	}
+	if c.DBConns < 2 || c.DBConns > 1000 {
+		complain("DATABASE_CONNS is %d: expected 2 to 1000", c.DBConns)
+	}
+	if _, err := egress.Parse(c.CRMHosts); err != nil {
+		complain("CRM_HOST_SUFFIXES: %v", err)
+	}
+	apps := map[string]oauthApp{"BITRIX24": c.Bitrix24, "AMOCRM": c.AmoCRM, "KOMMO": c.Kommo}
+	for name, app := range apps {
+		if (app.ClientID == "") != (app.ClientSecret == "") {
+			complain("%s_CLIENT_ID and %s_CLIENT_SECRET belong together: one of them is missing", name, name)
+		}
+	}
+	if u, err := url.Parse(c.VposAmURL); err != nil || u.Host == "" {
+		complain("VPOS_AM_URL is %q: expected https://host", c.VposAmURL)
+	}
+	return errors.Join(all...)
+}
+
+func loopback(u *url.URL) bool {
+	host := u.Hostname()
+	return host == "localhost" || host == "127.0.0.1" || strings.HasSuffix(host, ".localhost")
+}

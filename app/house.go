@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/oauth"
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/vposam"
+	"github.com/dealpay/dealpay/tasks"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/egress"
+	"github.com/dealpay/dealpay/widgets"
+	"github.com/redis/go-redis/v9"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// house is everything wired together.
+type house struct {
+	config   config
+	log      *slog.Logger
+	now      func() time.Time
+	db       *tenants.DB
+	redis    *redis.Client
+	queue    *tasks.Queue
+	limiter  *tasks.Limiter
+	crmHosts egress.List
+	payments *payments.Service
+	oauth    *oauth.Service
+	widgets  *widgets.Service
+	worker   *tasks.Worker
+}
+
+func newLog(level string) *slog.Logger {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(level)) // checked with the configuration
+	return slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: l}))
+}
+
+// limits of outgoing calls.
+const (
+	callTime = 20 * time.Second
+	maxBody  = 8 << 20
+)
+
+// build wires the house, floor by floor. Close it when done.
+func build(ctx context.Context, c config) (*house, error) {
+	h := &house{config: c, log: newLog(c.LogLevel), now: time.Now}
+	sealer, err := tenants.NewSealer(string(c.Keyset))
+	if err != nil {
+		return nil, err
+	}
+	if h.crmHosts, err = egress.Parse(c.CRMHosts); err != nil {
+		return nil, fmt.Errorf("CRM_HOST_SUFFIXES: %w", err)
+	}
+	options, err := redis.ParseURL(c.RedisURL)
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL: %w", err)
+	}
+	options.ContextTimeoutEnabled = true
+	h.redis = redis.NewClient(options)
+	if h.queue, err = tasks.NewQueue(c.RedisURL, h.now, h.log); err != nil {
+		return nil, err
+	}
+	if h.db, err = tenants.Open(ctx, c.DatabaseURL, c.DBConns, sealer); err != nil {
+		return nil, err
+	}
+	h.db.Wake = h.queue.Send
+	h.limiter = tasks.NewLimiter(h.redis, tasks.LimiterOptions{Egress: c.Egress})
+	if err := h.limiter.Warm(ctx); err != nil {
+		h.log.WarnContext(ctx, "the limiter cannot reach Redis yet", "err", err)
+	}
+	if err := h.payers(); err != nil {
+		return nil, err
+	}
+	h.oauth = oauth.New(oauth.Config{DB: h.db, HTTP: egress.Client(h.crmHosts, callTime, maxBody), Allow: h.crmHosts.Allows, PublicURL: c.PublicURL,
+		Bitrix24: oauth.App(c.Bitrix24), AmoCRM: oauth.App(c.AmoCRM), Kommo: oauth.App(c.Kommo), Now: h.now, Log: h.log,
+		Pacer: func(system crm.System, key string, enterprise bool) crm.Pacer {
+			return h.limiter.For(tasks.Account{System: system, Key: key, Enterprise: enterprise})
+		}})
+	h.widgets = &widgets.Service{DB: h.db, Payments: h.payments, CRM: h.oauth, HeadRoom: h.headRoom, PublicURL: c.PublicURL,
+		Version: version, Now: h.now, Log: h.log}
+	h.worker = &tasks.Worker{DB: h.db, Payments: h.payments, Accounts: h.oauth, Remind: h.queue.Send, Now: h.now, Log: h.log}
+	return h, nil
+}
+
+// payers wires the acquirers: adding one is one line here. They may be called at their own hosts and nowhere else.
+func (h *house) payers() error {
+	providers := map[string]payments.Provider{
+		"vpos_am": vposam.New(vposam.Config{BaseURL: h.config.VposAmURL, PageHosts: pageHosts(h.config.VposAmURL), Now: h.now}),
+	}
+	var suffixes []string
+	for _, p := range providers {
+		suffixes = append(suffixes, p.Describe().Hosts...)
+	}
+	hosts, err := egress.Parse(suffixes)
+	if err != nil {
+		return fmt.Errorf("hosts of the acquirers: %w", err)
+	}
+	h.payments = &payments.Service{DB: h.db, Providers: providers, HTTP: egress.Client(hosts, callTime, maxBody), PublicURL: h.config.PublicURL,
+		Now: h.now, Log: h.log}
+	return nil
+}
+
+// pageHosts are where a checkout may lie: beside the API's host.
+func pageHosts(base string) []string {
+	if u, err := url.Parse(base); err == nil && loopback(u) {
+		return []string{u.Hostname()}
+	}
+	return nil
+}
+
+// headRoom is the share of a CRM account's rate limit that is free now.
+func (h *house) headRoom(ctx context.Context, t tenants.Tenant) (float64, error) {
+	account := tasks.Account{System: crm.System(t.CRM), Key: t.AccountKey, Enterprise: t.Enterprise}
+	room, err := h.limiter.Snapshot(ctx, account)
+	limits := tasks.LimitsOf(account)
+	return math.Min(1, float64(room.Left)/math.Max(limits.Capacity-limits.Slack, float64(limits.Count))), err
+}
+
+// serve answers HTTP until ctx ends.
+func (h *house) serve(ctx context.Context) error {
+	server := &http.Server{Addr: h.config.ListenAddr, Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
+		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ListenAndServe() }()
+	h.log.InfoContext(ctx, "serving", "addr", h.config.ListenAddr, "public", h.config.PublicURL, "version", version)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("LISTEN_ADDR %s: %w", h.config.ListenAddr, err)
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return server.Shutdown(grace)
+}
+
+// work keeps promises until ctx ends.
+func (h *house) work(ctx context.Context) error {
+	h.log.InfoContext(ctx, "working", "concurrency", h.config.Concurrency, "version", version)
+	return h.queue.Serve(ctx, h.worker, h.config.Concurrency)
+}
+
+func (h *house) close() {
+	_ = h.queue.Close()
+	_ = h.redis.Close()
+	h.db.Close()
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/frontend"
+	"github.com/dealpay/dealpay/payments/hooks"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/widgets"
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// routes is the one table of everything this program answers, with the gate each route needs.
+func (h *house) routes() http.Handler {
+	r := gin.New()
+	r.HandleMethodNotAllowed = true
+	r.Use(h.identify, h.recover, h.observe, secure)
+	r.NoRoute(func(c *gin.Context) { widgets.Problem(c, http.StatusNotFound, "not_found", "There is nothing at this address.") })
+	r.NoMethod(func(c *gin.Context) {
+		widgets.Problem(c, http.StatusMethodNotAllowed, "method_not_allowed", "This address does not take this method.")
+	})
+	w, o := h.widgets, h.oauth
+
+	// operators
+	r.GET("/livez", func(c *gin.Context) { c.String(http.StatusOK, "ok\n") })
+	r.GET("/readyz", h.ready)
+	r.GET("/metrics", gin.WrapH(promhttp.Handler()))
+
+	// Bitrix24: its openings and events prove themselves
+	r.POST("/bitrix24/install", o.Bitrix24Install)
+	r.POST("/bitrix24/events", o.Bitrix24Events)
+	r.POST("/bitrix24/app", w.Bitrix24App)
+	r.POST("/bitrix24/card", w.Bitrix24Card)
+	r.POST("/bitrix24/session", w.Bitrix24Session)
+
+	// amoCRM and Kommo
+	for _, system := range []crm.System{crm.AmoCRM, crm.Kommo} {
+		g := r.Group("/" + string(system))
+		g.GET("/install", o.AmoInstall(system))
+		g.GET("/connect", o.AmoConnect(system))
+		g.GET("/uninstall", o.AmoUninstall(system))
+		g.POST("/events/:hook", o.AmoEvents(system))
+		g.POST("/pipeline/:hook", o.AmoPipeline(system))
+	}
+	r.GET("/card", w.Framed("card", h.crmHosts.Allows))
+	r.GET("/settings", w.Framed("settings", h.crmHosts.Allows))
+
+	// acquirers: a notice proves itself
+	notices := gin.WrapH(hooks.Handler(h.payments, h.now, h.log))
+	r.Any("/hooks/*path", notices)
+
+	// the paying customer: the token is the key
+	r.GET("/p/:token", w.PayPage)
+	r.POST("/p/:token/pay", w.Pay)
+	r.GET("/p/:token/back", w.PayBack)
+	r.POST("/p/:token/back", w.PayBack)
+	r.GET("/p/:token/status", w.PayStatus)
+
+	// card, settings, integrators
+	r.GET("/api/v1/openapi.yaml", w.Document)
+	cross := widgets.Cross(h.crmHosts.Allows)
+	r.OPTIONS("/api/v1/session", cross)
+	r.POST("/api/v1/session", cross, w.OpenSession)
+	h.api(r.Group("/api/v1"))
+
+	r.GET("/assets/*file", assets(frontend.Assets()))
+	return r
+}
+
+// api are the routes that need a key or a session.
+func (h *house) api(r *gin.RouterGroup) {
+	w := h.widgets
+	manager, accountant, admin := w.Gate(tenants.Manager), w.Gate(tenants.Accountant), w.Gate(tenants.Admin)
+	r.GET("/card", manager, w.GetCard)
+	r.POST("/invoices", manager, w.CreateInvoice)
+	r.GET("/invoices", manager, w.ListInvoices)
+	r.GET("/invoices/:id", manager, w.GetInvoice)
+	r.PATCH("/invoices/:id", manager, w.EditInvoice)
+	r.POST("/invoices/:id/send", manager, w.SendInvoice)
+	r.POST("/invoices/:id/cancel", manager, w.CancelInvoice)
+	r.POST("/invoices/:id/check", manager, w.CheckInvoice)
+	r.POST("/invoices/:id/refunds", admin, w.RefundInvoice)
+	r.POST("/invoices/:id/payments", accountant, w.RecordPayment)
+	r.GET("/invoices/:id/history", manager, w.History)
+	r.POST("/payments/:id/reverse", accountant, w.ReversePayment)
+	r.GET("/deals/:deal_id", manager, w.GetDeal)
+	r.GET("/exceptions", manager, w.ListExceptions)
+	r.POST("/exceptions/:id/resolve", manager, w.ResolveException)
+	r.GET("/settings", admin, w.GetSettings)
+	r.PUT("/settings", admin, w.PutSettings)
+	r.GET("/pipelines", admin, w.ListPipelines)
+	r.PUT("/acquirers/:acquirer", admin, w.ConnectAcquirer)
+	r.DELETE("/acquirers/:acquirer", admin, w.DisconnectAcquirer)
+	r.POST("/acquirers/:acquirer/test", admin, w.TestAcquirer)
+	r.GET("/api-keys", admin, w.ListKeys)
+	r.POST("/api-keys", admin, w.CreateKey)
+	r.DELETE("/api-keys/:id", admin, w.RevokeKey)
+	r.GET("/audit", admin, w.Audit)
+	r.POST("/repair", admin, w.Repair)
+	r.POST("/replay", admin, w.Replay)
+}
+
+// assets serves the built front end; names with a hash never change their content.
+func assets(files fs.FS) gin.HandlerFunc {
+	server := http.StripPrefix("/assets/", http.FileServerFS(files))
+	return func(c *gin.Context) {
+		if strings.HasSuffix(c.Param("file"), "/") || strings.HasSuffix(c.Param("file"), ".html") {
+			widgets.Problem(c, http.StatusNotFound, "not_found", "There is nothing at this address.")
+			return
+		}
+		c.Header("Cache-Control", "public, max-age=3600")
+		server.ServeHTTP(c.Writer, c.Request)
+	}
+}

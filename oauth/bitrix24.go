@@ -1,0 +1,124 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/crm/bitrix24"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+)
+
+// setupPatience is how long an installation page waits for Setup; the promise goes on without it.
+const setupPatience = 10 * time.Second
+
+// Bitrix24Install is the installer page in the portal's frame (vendor documentation "Application installation"). It
+// believes only what the authorization server says of the posted token, connects the account, prepares it, and ends the
+// installation through the frame. HEAD is answered too: the marketplace checks addresses by it.
+func (s *Service) Bitrix24Install(c *gin.Context) {
+	if c.Request.Method == http.MethodHead {
+		c.Status(http.StatusOK)
+		return
+	}
+	ctx := crm.WithPriority(c.Request.Context(), crm.Person)
+	v, err := s.guards[crm.Bitrix24].Visit(ctx, c.Request)
+	switch {
+	case errors.Is(err, crm.ErrForged):
+		s.c.Log.WarnContext(ctx, "installation refused", "crm", crm.Bitrix24, "cause", err)
+		show(c, http.StatusForbidden, "", newPage("", "forged"))
+		return
+	case err != nil:
+		s.c.Log.ErrorContext(ctx, "confirm an installation", "crm", crm.Bitrix24, "cause", err)
+		show(c, http.StatusServiceUnavailable, "", newPage("", "away"))
+		return
+	case !v.Admin || v.Grant.RefreshToken == "":
+		show(c, http.StatusForbidden, origin(v.Domain), newPage(v.Lang, "admin"))
+		return
+	}
+	id, err := s.connect(ctx, newcomer{system: crm.Bitrix24, key: v.AccountKey, domain: v.Domain, grant: *v.Grant, lang: v.Lang, by: person(v.UserID)})
+	if err != nil {
+		s.c.Log.ErrorContext(ctx, "connect", "crm", crm.Bitrix24, "cause", err)
+		show(c, http.StatusServiceUnavailable, origin(v.Domain), newPage(v.Lang, "away"))
+		return
+	}
+	s.prepare(ctx, c, id, v)
+}
+
+// prepare runs Setup at once and shows how far the installation got. Only a complete one is ended: until then the
+// portal shows the installer to administrators again.
+func (s *Service) prepare(ctx context.Context, c *gin.Context, id tenants.ID, v crm.Visitor) {
+	ctx, cancel := context.WithTimeout(ctx, setupPatience)
+	defer cancel()
+	steps := []step{{say(v.Lang, "connected"), true}, {say(v.Lang, "fields"), true}}
+	if err := s.Setup(ctx, id); err != nil {
+		s.c.Log.WarnContext(ctx, "setup goes on in the background", "tenant", id, "cause", err)
+		p := newPage(v.Lang, "later")
+		steps[1].Done = false
+		p.Steps = steps
+		show(c, http.StatusServiceUnavailable, origin(v.Domain), p)
+		return
+	}
+	p := newPage(v.Lang, "done")
+	p.Steps, p.Finish = steps, origin(v.Domain)
+	show(c, http.StatusOK, origin(v.Domain), p)
+}
+
+// Bitrix24Events hears what happened in a portal (vendor documentation "Events", "Security in handlers"). An event is
+// believed to come from the portal when it knows the installation's application token, and even then it only causes a
+// look: the token passes through every user's browser.
+func (s *Service) Bitrix24Events(c *gin.Context) {
+	ctx := c.Request.Context()
+	event, err := bitrix24.ParseEvent(c.Request)
+	if err != nil {
+		problem(c, http.StatusBadRequest, "bad_event", "This is no event that we know.")
+		return
+	}
+	id, _, err := s.c.DB.Enter(ctx, tenants.Door(crm.Bitrix24), event.AccountKey)
+	if errors.Is(err, tenants.ErrNoDoor) {
+		problem(c, http.StatusForbidden, "forged", "This event is not confirmed.")
+		return
+	}
+	var connected connection
+	if err == nil {
+		connected, err = s.connection(ctx, id)
+	}
+	if err != nil {
+		s.fail(c, "hear a Bitrix24 event", err)
+		return
+	}
+	if !same(connected.grant.AppToken, event.AppToken) {
+		s.suspect(ctx, id, "bitrix24 event")
+		problem(c, http.StatusForbidden, "forged", "This event is not confirmed.")
+		return
+	}
+	if err := s.in(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return s.promise(ctx, tx, connected, event) }); err != nil {
+		s.fail(c, "keep a Bitrix24 event", err)
+		return
+	}
+	accepted(c)
+}
+
+// promise promises the look that an event asks for.
+func (s *Service) promise(ctx context.Context, tx *tenants.Tx, c connection, e crm.Event) error {
+	now := s.c.Now()
+	switch e.Kind {
+	case crm.DealChanged, crm.DealDeleted:
+		if c.tenant.Status != tenants.Active {
+			return nil
+		}
+		return outbox.Make(ctx, tx, outbox.Review, e.DealID, now)
+	case crm.AppChanged:
+		return outbox.Make(ctx, tx, outbox.Setup, "account", now)
+	case crm.Uninstalled:
+		if err := tx.Audit(ctx, tenants.Entry{Actor: tenants.CRM, Action: "tenant.uninstall_reported"}, map[string]bool{"clean": e.Clean}); err != nil {
+			return err
+		}
+		return outbox.Make(ctx, tx, outbox.Leave, "account", now)
+	}
+	return nil
+}

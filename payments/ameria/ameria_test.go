@@ -1,0 +1,326 @@
+package ameria_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/ameria"
+	"github.com/dealpay/dealpay/payments/ameria/ameriatest"
+	"github.com/dealpay/dealpay/payments/providertest"
+	"github.com/dealpay/dealpay/payments/state"
+)
+
+// range of OrderIDs, given out as a database would.
+type numbers struct {
+	mu    sync.Mutex
+	given map[string]int64
+}
+
+func (n *numbers) of(_ context.Context, _ payments.Connection, attempt string) (int64, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.given[attempt] == 0 {
+		n.given[attempt] = 2350301 + int64(len(n.given))
+	}
+	return n.given[attempt], nil
+}
+
+func connection(password string) payments.Connection {
+	return payments.Connection{ID: "c", Acquirer: ameria.Key, HTTP: &http.Client{Timeout: 5 * time.Second}, Credentials: map[string]string{
+		"client_id": "00000000-0000-0000-0000-000000000000", "username": "test-user", "password": password,
+		"order_min": "2350301", "order_max": "2350400", "merchant_id": "00000000"}}
+}
+
+var ten = payments.Money{Minor: 1000, Currency: "AMD"}
+
+func order(n int) payments.Order {
+	return payments.Order{Attempt: fmt.Sprintf("att_%02d", n), Reference: fmt.Sprintf("DP-%d-1", n), Amount: ten,
+		Description: "Կանխավճար 7", ReturnURL: "https://pay.example/p/token/back?a=1", Language: "hy"}
+}
+
+// bank is a double with a provider connected to it.
+func bank(t *testing.T) (*ameriatest.Server, *httptest.Server, *ameria.Provider) {
+	t.Helper()
+	double := ameriatest.New(ameriatest.Config{Password: "pass-8c7b6a"})
+	t.Cleanup(double.Close)
+	server := httptest.NewServer(double)
+	t.Cleanup(server.Close)
+	given := &numbers{given: map[string]int64{}}
+	return double, server, ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Number: given.of})
+}
+
+func TestTheProviderPassesTheSuite(t *testing.T) {
+	providertest.Run(t, func(t *testing.T) providertest.Fixture {
+		_, server, provider := bank(t)
+		n := 0
+		return providertest.Fixture{Provider: provider, Connection: connection("pass-8c7b6a"), Bad: connection("wrong-pass"), Control: server.URL,
+			Order:   func() payments.Order { n++; return order(n) },
+			Private: []string{"pass-8c7b6a", "wrong-pass", "payer@example.com", "192.0.2.10", "TEST CARD", "000000**0000", "203001"}}
+	})
+}
+
+func post(t *testing.T, address, body string) {
+	t.Helper()
+	res, err := http.Post(address, "application/json", strings.NewReader(body))
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, http.StatusOK, res.StatusCode)
+}
+
+func TestAPaymentStartsAsDocumented(t *testing.T) {
+	double, server, p := bank(t)
+	before := time.Now()
+	o := order(1)
+	o.Deadline = before.Add(5 * time.Minute)
+	checkout, err := p.Start(t.Context(), connection("pass-8c7b6a"), o)
+	require.NoError(t, err)
+	require.Equal(t, server.URL+"/VPOS/Payments/Pay?id="+checkout.ProviderRef+"&lang=am", checkout.URL)
+	require.Equal(t, strings.ToUpper(checkout.ProviderRef), checkout.ProviderRef)
+	require.WithinDuration(t, o.Deadline, checkout.Deadline, 2*time.Second, "the bank's page ends with the link")
+	var sent map[string]any
+	require.NoError(t, json.Unmarshal([]byte(double.Control.Requests()[0].Body), &sent))
+	require.Equal(t, "10.00", sent["Amount"], "decimal text, never a float")
+	require.EqualValues(t, 2350301, sent["OrderID"])
+	require.Equal(t, "051", sent["Currency"])
+	require.Equal(t, "att_01", sent["Opaque"])
+	require.LessOrEqual(t, sent["Timeout"], float64(300))
+	for _, amount := range []payments.Money{{}, {Minor: 1000, Currency: "GEL"}, {Minor: -1, Currency: "AMD"}} {
+		o.Amount = amount
+		_, err := p.Start(t.Context(), connection("pass-8c7b6a"), o)
+		require.ErrorIs(t, err, payments.ErrRefused)
+	}
+	o = order(2)
+	o.Amount.Minor = 1100
+	_, err = p.Start(t.Context(), connection("pass-8c7b6a"), o)
+	require.ErrorIs(t, err, payments.ErrRefused, "560, the test host's rule of 10 AMD")
+}
+
+func TestOrderNumbersComeFromTheRangeOnly(t *testing.T) {
+	c := connection("p")
+	for name, config := range map[string]ameria.Config{
+		"no store":    {},
+		"exhausted":   {Number: func(context.Context, payments.Connection, string) (int64, error) { return 0, ameria.ErrRange }},
+		"outside":     {Number: func(context.Context, payments.Connection, string) (int64, error) { return 2350401, nil }},
+		"store fails": {Number: func(context.Context, payments.Connection, string) (int64, error) { return 0, errors.New("down") }},
+	} {
+		config.TestURL = "http://127.0.0.1:1/"
+		_, err := ameria.New(config).Start(t.Context(), c, order(1))
+		if name == "store fails" {
+			require.ErrorIs(t, err, payments.ErrUnavailable)
+			continue
+		}
+		require.ErrorIs(t, err, payments.ErrRefused, name)
+		require.ErrorIs(t, err, ameria.ErrRange, name)
+	}
+	for _, bad := range []string{"", "x", "0", "9999999"} {
+		c.Credentials["order_min"] = bad
+		_, err := ameria.New(ameria.Config{}).Start(t.Context(), c, order(1))
+		require.ErrorIs(t, err, payments.ErrCredentials)
+	}
+}
+
+// scripted answers each operation with one body.
+type scripted map[string]struct {
+	status int
+	body   string
+}
+
+func (s scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, ok := s[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]
+	if !ok {
+		answer.status, answer.body = 200, `{"PaymentId":"","ResponseCode":"06"}`
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(answer.status)
+	_, _ = io.WriteString(w, answer.body)
+}
+
+func script(t *testing.T, operation string, status int, body string) *ameria.Provider {
+	t.Helper()
+	server := httptest.NewServer(scripted{operation: {status, body}})
+	t.Cleanup(server.Close)
+	given := &numbers{given: map[string]int64{}}
+	return ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Number: given.of})
+}
+
+func TestEveryDocumentedAnswerIsUnderstood(t *testing.T) {
+	files, _ := filepath.Glob("../../../shared/fixtures/acquirers/ameriabank/details-*.json")
+	if len(files) == 0 {
+		t.Skip("the documented answers are not beside this checkout")
+	}
+	want := map[string]state.AttemptStatus{"pending": state.Pending, "authorized": state.Authorized, "paid": state.AttemptPaid, "failed": state.AttemptFailed,
+		"cancelled": state.AttemptCancelled, "partially_refunded": state.AttemptPaid, "refunded": state.AttemptPaid, "created": state.Pending}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var c struct {
+			Response struct {
+				Status int             `json:"http_status"`
+				Body   json.RawMessage `json:"body"`
+			} `json:"response"`
+			Expect struct {
+				State    *string `json:"state"`
+				Refunded *int64  `json:"refunded_minor"`
+			} `json:"expect"`
+		}
+		require.NoError(t, json.Unmarshal(text, &c), file)
+		p := script(t, "GetPaymentDetails", c.Response.Status, string(c.Response.Body))
+		o := order(1)
+		o.ProviderRef = "7F3C2B10-4D5E-4A6B-9C8D-1E2F3A4B5C6D"
+		seen, err := p.Look(t.Context(), connection("p"), o)
+		if c.Expect.State == nil {
+			require.ErrorIs(t, err, payments.ErrNothingNew, file)
+			require.Empty(t, seen.Status)
+			continue
+		}
+		require.NoError(t, err, file)
+		require.Equal(t, want[*c.Expect.State], seen.Status, file)
+		require.False(t, seen.Foreign, file)
+		for _, private := range []string{"TEST CARD", "000000**", "203001", "192.0.2.10", "Deal 501"} {
+			require.NotContains(t, string(seen.Raw), private)
+		}
+		if seen.Status == state.AttemptPaid {
+			require.Equal(t, ten, seen.Captured, file)
+			require.False(t, seen.PaidAt.IsZero())
+		}
+		if c.Expect.Refunded != nil {
+			require.Equal(t, *c.Expect.Refunded, seen.Refunded.Minor, file)
+		}
+	}
+}
+
+func TestStrangeDetailsProveNothing(t *testing.T) {
+	o := order(1)
+	o.ProviderRef = "A"
+	for body, want := range map[string]error{
+		`{"ResponseCode":"00","OrderStatus":"7"}`:                                                               payments.ErrNothingNew,
+		`{"ResponseCode":"00","OrderStatus":""}`:                                                                payments.ErrNothingNew,
+		`{"ResponseCode":"00","OrderStatus":"two"}`:                                                             payments.ErrNothingNew,
+		`{"ResponseCode":"00","OrderStatus":"2","Currency":"051","OrderID":"2350301"}`:                          payments.ErrNothingNew,
+		`{"ResponseCode":"00","OrderStatus":"2","Currency":"051","ApprovedAmount":-10}`:                         payments.ErrNothingNew,
+		`{"ResponseCode":"00","OrderStatus":"2","Currency":"051","ApprovedAmount":1e3}`:                         payments.ErrNothingNew,
+		`{"ResponseCode":"00","OrderStatus":"4","Currency":"051","ApprovedAmount":10.0,"RefundedAmount":10.01}`: payments.ErrNothingNew,
+		`{"ResponseCode":"550"}`: payments.ErrNothingNew,
+		`<html>`:                 payments.ErrUnavailable,
+		`null`:                   payments.ErrUnavailable,
+	} {
+		seen, err := script(t, "GetPaymentDetails", 200, body).Look(t.Context(), connection("p"), o)
+		require.ErrorIs(t, err, want, body)
+		require.Empty(t, seen.Status)
+	}
+	for body, want := range map[string]payments.Observation{
+		`{"OrderStatus":2,"Currency":"840","ApprovedAmount":10.5,"OrderID":2350301,"MerchantId":"00000000"}`:                   {Captured: payments.Money{Minor: 1050, Currency: "USD"}},
+		`{"OrderStatus":2,"Currency":"999","ApprovedAmount":10,"OrderID":2350301,"MerchantId":"00000000"}`:                     {Captured: payments.Money{Minor: 1000, Currency: "999"}},
+		`{"OrderStatus":2,"Currency":"51","ApprovedAmount":10,"OrderID":2350301,"MerchantId":"1"}`:                             {Captured: ten, Foreign: true},
+		`{"OrderStatus":2,"Currency":"051","ApprovedAmount":10,"OrderID":2350302,"MerchantId":"00000000"}`:                     {Captured: ten, Foreign: true},
+		`{"OrderStatus":2,"Currency":"051","ApprovedAmount":10,"OrderID":2350301,"MerchantId":"00000000","Opaque":"att_02"}`:   {Captured: ten, Foreign: true},
+		`{"OrderStatus":2,"Currency":"051","ApprovedAmount":10,"DepositedAmount":4,"OrderID":2350301,"MerchantId":"00000000"}`: {Captured: payments.Money{Minor: 400, Currency: "AMD"}},
+	} {
+		seen, err := script(t, "GetPaymentDetails", 200, body).Look(t.Context(), connection("p"), o)
+		require.NoError(t, err, body)
+		require.Equal(t, state.AttemptPaid, seen.Status)
+		require.Equal(t, want.Captured, seen.Captured, body)
+		require.Equal(t, want.Foreign, seen.Foreign, body)
+	}
+}
+
+func TestStartAndRefundCodes(t *testing.T) {
+	for body, want := range map[string]error{
+		`{"PaymentID":"A","ResponseCode":1}`:   nil,
+		`{"PaymentID":"A","ResponseCode":"1"}`: nil,
+		`{"PaymentID":"","ResponseCode":1}`:    payments.ErrUnavailable,
+		`{"PaymentID":"","ResponseCode":20}`:   payments.ErrCredentials,
+		`{"PaymentID":"","ResponseCode":560}`:  payments.ErrRefused,
+		`{"PaymentID":"","ResponseCode":520}`:  payments.ErrUnavailable,
+		`{"PaymentID":"","ResponseCode":"01"}`: payments.ErrStarted,
+		`{"PaymentID":"a@b","ResponseCode":1}`: payments.ErrUnavailable,
+		`[]`:                                   payments.ErrUnavailable,
+	} {
+		_, err := script(t, "InitPayment", 200, body).Start(t.Context(), connection("p"), order(1))
+		require.ErrorIs(t, err, want, body)
+	}
+	o := order(1)
+	o.ProviderRef = "A"
+	for code, want := range map[string]error{"00": nil, "07": payments.ErrRefused, "513": payments.ErrRefused, "20": payments.ErrCredentials,
+		"550": payments.ErrUnknown, "520": payments.ErrUnknown, "": payments.ErrUnknown} {
+		err := script(t, "RefundPayment", 200, `{"ResponseCode":"`+code+`"}`).Refund(t.Context(), connection("p"), o, "r", ten)
+		require.ErrorIs(t, err, want, code)
+	}
+	err := script(t, "RefundPayment", 500, `{"Message":"An error has occurred."}`).Refund(t.Context(), connection("p"), o, "r", ten)
+	require.ErrorIs(t, err, payments.ErrUnknown)
+	_, err = script(t, "", 0, "").Hear(connection("p"), payments.Notice{})
+	require.ErrorIs(t, err, payments.ErrNotice)
+}
+
+func TestALostStartIsFoundByItsNumber(t *testing.T) {
+	double, server, p := bank(t)
+	c := connection("pass-8c7b6a")
+	checkout, err := p.Start(t.Context(), c, order(1))
+	require.NoError(t, err)
+	post(t, server.URL+"/_control/pay", `{"url":"`+checkout.URL+`"}`)
+	seen, err := p.Look(t.Context(), c, order(1))
+	require.NoError(t, err)
+	require.Equal(t, checkout.ProviderRef, seen.ProviderRef)
+	require.Equal(t, ten, seen.Captured)
+	_, err = p.Look(t.Context(), c, order(2))
+	require.ErrorIs(t, err, payments.ErrNothingNew)
+	require.Len(t, double.Books(), 1)
+}
+
+func TestAVoidIsARefundOfWhatWasTaken(t *testing.T) {
+	_, server, p := bank(t)
+	c := connection("pass-8c7b6a")
+	o := order(1)
+	checkout, err := p.Start(t.Context(), c, o)
+	require.NoError(t, err)
+	o.ProviderRef = checkout.ProviderRef
+	post(t, server.URL+"/_control/pay", `{"url":"`+checkout.URL+`"}`)
+	post(t, server.URL+"/VPOS/api/VPOS/CancelPayment", `{"PaymentID":"`+o.ProviderRef+`","Username":"test-user","Password":"pass-8c7b6a"}`)
+	seen, err := p.Look(t.Context(), c, o)
+	require.NoError(t, err)
+	require.Equal(t, state.AttemptCancelled, seen.Status)
+	require.Equal(t, ten, seen.Refunded)
+}
+
+func TestTheBrowserReturnsAsTheBankSpellsIt(t *testing.T) {
+	_, server, p := bank(t)
+	checkout, err := p.Start(t.Context(), connection("pass-8c7b6a"), order(1))
+	require.NoError(t, err)
+	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := browser.Get(checkout.URL)
+	require.NoError(t, err)
+	page, _ := io.ReadAll(res.Body)
+	res.Body.Close()
+	require.Contains(t, string(page), "Վճարել 10.00 AMD")
+	for button, code := range map[string]string{"decline": "0999", "pay": "00"} {
+		o := order(map[string]int{"decline": 2, "pay": 3}[button])
+		checkout, err := p.Start(t.Context(), connection("pass-8c7b6a"), o)
+		require.NoError(t, err)
+		res, err := browser.PostForm(checkout.URL, url.Values{"do": {button}})
+		require.NoError(t, err)
+		res.Body.Close()
+		back, err := url.Parse(res.Header.Get("Location"))
+		require.NoError(t, err)
+		q := back.Query()
+		require.Equal(t, "1", q.Get("a"))
+		require.Equal(t, code, q.Get("resposneCode"))
+		require.Equal(t, o.Attempt, q.Get("opaque"))
+		require.Equal(t, strings.ToLower(checkout.ProviderRef), q.Get("paymentID"))
+	}
+	require.True(t, strings.HasPrefix(checkout.URL, server.URL))
+}
