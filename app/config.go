@@ -14,11 +14,11 @@ import (
 
 // config is everything the program reads from its environment.
 type config struct {
-	DatabaseURL string         `env:"DATABASE_URL"`   // PostgreSQL, as the owner role; connections then act as the app's role
-	RedisURL    string         `env:"REDIS_URL"`      // Redis 6 or newer
-	PublicURL   string         `env:"PUBLIC_URL"`     // where browsers, CRMs and acquirers reach this deployment, without trailing slash
+	DatabaseURL string         `env:"DATABASE_URL"` // PostgreSQL, as the owner role; connections then act as the app's role
+	RedisURL    string         `env:"REDIS_URL"`    // Redis 6 or newer
+	PublicURL   string         `env:"PUBLIC_URL"`   // where browsers, CRMs and acquirers reach this deployment, without trailing slash
 	ListenAddr  string         `env:"LISTEN_ADDR"     envDefault:"127.0.0.1:8080"`
-	Keyset      tenants.Secret `env:"SECRET_KEYSET"`  // base64 of a Tink keyset; dealpay rotate-keys makes one
+	Keyset      tenants.Secret `env:"SECRET_KEYSET"` // base64 of a Tink keyset; dealpay rotate-keys makes one
 	LogLevel    string         `env:"LOG_LEVEL"       envDefault:"info"`
 	Concurrency int            `env:"WORK_CONCURRENCY" envDefault:"64"` // promises that one worker keeps at once
 	DBConns     int            `env:"DATABASE_CONNS"  envDefault:"24"`
@@ -30,6 +30,8 @@ type config struct {
 	AmoCRM   oauthApp `envPrefix:"AMOCRM_"`
 	Kommo    oauthApp `envPrefix:"KOMMO_"`
 
+	StrictTokens bool `env:"AMO_STRICT_TOKENS" envDefault:"true"` // refuse a one-time token of amoCRM or Kommo that was seen before
+
 	VposAmURL string `env:"VPOS_AM_URL" envDefault:"https://api.vpos.am"`
 }
 
@@ -37,7 +39,8 @@ type config struct {
 type oauthApp struct {
 	ClientID     string         `env:"CLIENT_ID"`
 	ClientSecret tenants.Secret `env:"CLIENT_SECRET"`
-	AuthURL      string         `env:"AUTH_URL"` // authorization server; empty means the CRM's own
+	OldSecret    tenants.Secret `env:"OLD_CLIENT_SECRET"` // still signs while the secret is being changed
+	AuthURL      string         `env:"AUTH_URL"`          // authorization server; empty means the CRM's own
 }
 
 // readConfig reads and checks the environment; every complaint names the variable and what is expected.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/crm"
@@ -83,7 +84,7 @@ func build(ctx context.Context, c config) (*house, error) {
 		return nil, err
 	}
 	h.oauth = oauth.New(oauth.Config{DB: h.db, HTTP: egress.Client(h.crmHosts, callTime, maxBody), Allow: h.crmHosts.Allows, PublicURL: c.PublicURL,
-		Bitrix24: oauth.App(c.Bitrix24), AmoCRM: oauth.App(c.AmoCRM), Kommo: oauth.App(c.Kommo), Now: h.now, Log: h.log,
+		Bitrix24: oauth.App(c.Bitrix24), AmoCRM: oauth.App(c.AmoCRM), Kommo: oauth.App(c.Kommo), StrictTokens: c.StrictTokens, Now: h.now, Log: h.log,
 		Pacer: func(system crm.System, key string, enterprise bool) crm.Pacer {
 			return h.limiter.For(tasks.Account{System: system, Key: key, Enterprise: enterprise})
 		}})
@@ -100,7 +101,10 @@ func (h *house) payers() error {
 	}
 	var suffixes []string
 	for _, p := range providers {
-		suffixes = append(suffixes, p.Describe().Hosts...)
+		for _, host := range p.Describe().Hosts {
+			name, _, _ := strings.Cut(host, ":")
+			suffixes = append(suffixes, name)
+		}
 	}
 	hosts, err := egress.Parse(suffixes)
 	if err != nil {
@@ -151,6 +155,7 @@ func (h *house) work(ctx context.Context) error {
 }
 
 func (h *house) close() {
+	h.oauth.Close()
 	_ = h.queue.Close()
 	_ = h.redis.Close()
 	h.db.Close()

@@ -19,7 +19,9 @@ func (h *house) routes() http.Handler {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
 	r.Use(h.identify, h.recover, h.observe, secure)
-	r.NoRoute(func(c *gin.Context) { widgets.Problem(c, http.StatusNotFound, "not_found", "There is nothing at this address.") })
+	r.NoRoute(func(c *gin.Context) {
+		widgets.Problem(c, http.StatusNotFound, "not_found", "There is nothing at this address.")
+	})
 	r.NoMethod(func(c *gin.Context) {
 		widgets.Problem(c, http.StatusMethodNotAllowed, "method_not_allowed", "This address does not take this method.")
 	})

@@ -90,6 +90,7 @@ CREATE TABLE attempts (
   connection_id uuid NOT NULL,
   acquirer      text NOT NULL,
   reference     text NOT NULL,        -- our order number at the acquirer
+  number        bigint GENERATED ALWAYS AS IDENTITY, -- the same for acquirers that take integers only
   provider_ref  text NOT NULL DEFAULT '',
   minor         bigint NOT NULL CHECK (minor > 0),
   currency      text NOT NULL CHECK (currency ~ '^[A-Z]{3}$'),
@@ -99,6 +100,7 @@ CREATE TABLE attempts (
   checkout      bytea,                -- sealed; where to send the customer
   deadline      timestamptz,          -- when the acquirer closes the checkout
   paid_at       timestamptz,          -- the acquirer's own word, for display
+  returned_at   timestamptz,          -- when the customer last came back from the acquirer's page; proves nothing
   checks        int NOT NULL DEFAULT 0,
   checked_at    timestamptz,
   created_at    timestamptz NOT NULL DEFAULT now(),

@@ -58,16 +58,16 @@ func (s *Service) open(c connection) crm.Account {
 	return account
 }
 
-func (s *Service) pacer(c connection) crm.Pacer {
-	if s.c.Pacer == nil {
+func (s *Service) pacer(system crm.System, accountKey string, enterprise bool) crm.Pacer {
+	if s.c.Pacer == nil || accountKey == "" {
 		return crm.NoPacer{}
 	}
-	return s.c.Pacer(c.system(), c.tenant.AccountKey, c.tenant.Enterprise)
+	return s.c.Pacer(system, accountKey, enterprise)
 }
 
 func (s *Service) portal(c connection) *bitrix24.Account {
 	id := c.tenant.ID
-	return bitrix24.New(bitrix24.Config{Endpoint: c.grant.Endpoint, HTTP: s.c.HTTP, Tokens: tokens{s, id}, Pacer: s.pacer(c),
+	return bitrix24.New(bitrix24.Config{Endpoint: c.grant.Endpoint, HTTP: s.c.HTTP, Tokens: tokens{s, id}, Pacer: s.pacer(c.system(), c.tenant.AccountKey, c.tenant.Enterprise),
 		Layout: c.tenant.Layout, Handlers: bitrix24.Handlers{Card: s.ours(crm.Bitrix24, "card"), Events: s.ours(crm.Bitrix24, "events")},
 		Lang: c.tenant.Settings.Language, Now: s.c.Now,
 		Moved: func(ctx context.Context, endpoint string) error { return s.moved(ctx, id, endpoint) }})
@@ -83,7 +83,7 @@ func (s *Service) amoAccount(c connection, t crm.Tokens) *amo.Account {
 		client.Transport = follower{s, c, client.Transport}
 	}
 	return amo.New(amo.Config{Variant: variant(c.system()), Domain: c.tenant.Domain, APIDomain: c.grant.APIDomain, HTTP: &client,
-		Tokens: t, Pacer: s.pacer(c), Layout: c.tenant.Layout, EventsURL: hook, Lang: c.tenant.Settings.Language, Now: s.c.Now})
+		Tokens: t, Pacer: s.pacer(c.system(), c.tenant.AccountKey, c.tenant.Enterprise), Layout: c.tenant.Layout, EventsURL: hook, Lang: c.tenant.Settings.Language, Now: s.c.Now})
 }
 
 // moved believes that a portal lives elsewhere now when its authorization server says so too (vendor documentation
@@ -122,7 +122,7 @@ func (f follower) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	response, err := next.RoundTrip(r)
 	if err == nil && response.StatusCode == http.StatusNotFound && r.URL.Host == f.c.tenant.Domain &&
-		strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") {
+		(r.URL.Path == "/api/v4/account" || strings.HasPrefix(response.Header.Get("Content-Type"), "text/html")) {
 		f.s.follow(r.Context(), f.c.tenant.ID, r.URL.Host)
 	}
 	return response, err

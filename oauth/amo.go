@@ -152,13 +152,22 @@ var errNoAdmin = errors.New("oauth: the grant is not an administrator's")
 // admit turns a code into a connected tenant: exchange, ask whose token it is, keep. Only an administrator's grant
 // serves the whole account.
 func (s *Service) admit(ctx context.Context, system crm.System, domain, code string) error {
-	grant, err := s.redeem(ctx, system, domain, code)
+	var grant crm.Grant
+	err := insist(ctx, func() (err error) {
+		grant, err = s.redeem(ctx, system, domain, code)
+		return err
+	})
 	if err != nil {
 		return err
 	}
-	asker := amo.New(amo.Config{Variant: variant(system), Domain: domain, HTTP: s.c.HTTP, Tokens: fixed(grant.AccessToken), Now: s.c.Now})
-	info, err := asker.AccountInfo(ctx)
-	if err != nil && crm.ClassOf(err) == crm.Refused || err == nil && !info.Admin {
+	asker := amo.New(amo.Config{Variant: variant(system), Domain: domain, HTTP: s.c.HTTP, Tokens: fixed(grant.AccessToken), Now: s.c.Now,
+		Pacer: s.pacer(system, claim(grant.AccessToken, "account_id"), false)})
+	var info amo.AccountInfo
+	err = insist(ctx, func() (err error) {
+		info, err = asker.AccountInfo(ctx)
+		return err
+	})
+	if absent(err) || err == nil && !info.Admin {
 		return errNoAdmin // others may not even list users
 	}
 	if err != nil {
@@ -168,6 +177,21 @@ func (s *Service) admit(ctx context.Context, system crm.System, domain, code str
 	_, err = s.connect(ctx, newcomer{system: system, key: info.ID, domain: domain, name: info.Name, grant: grant,
 		lang: info.Lang, timeZone: info.Timezone, by: person(info.UserID)})
 	return err
+}
+
+// insist repeats a step that failed in passing: nobody will send the code again.
+func insist(ctx context.Context, step func() error) error {
+	for wait := time.Second; ; wait *= 2 {
+		err := step()
+		if class := crm.ClassOf(err); err == nil || class != crm.Transient && class != crm.Throttled {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
 }
 
 // fixed is a token that cannot be renewed.

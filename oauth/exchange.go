@@ -109,20 +109,19 @@ func (s *Service) fill(g *crm.Grant, system crm.System, token *oauth2.Token) {
 		}
 		return
 	}
-	if host := apiDomain(token.AccessToken); s.allowedAmo(system, host) {
+	if host := strings.ToLower(claim(token.AccessToken, "api_domain")); s.allowedAmo(system, host) {
 		g.APIDomain = host
 	}
 }
 
-// apiDomain reads the shared API host from an access token. Its key is not published, so that nothing in it can be
-// verified; the host is only used when it is on the allow-list.
-func apiDomain(access string) string {
+// claim reads a claim of an access token of amoCRM or Kommo. The signing key is not published, so that nothing in it can
+// be verified.
+func claim(access, name string) string {
 	claims := jwt.MapClaims{}
-	if _, _, err := jwt.NewParser().ParseUnverified(access, claims); err != nil {
+	if _, _, err := jwt.NewParser(jwt.WithJSONNumber()).ParseUnverified(access, claims); err != nil || claims[name] == nil {
 		return ""
 	}
-	host, _ := claims["api_domain"].(string)
-	return strings.ToLower(host)
+	return fmt.Sprint(claims[name])
 }
 
 // verdict says what a refusal of a token endpoint means.

@@ -13,6 +13,7 @@ import (
 	"github.com/dealpay/dealpay/crm/amo"
 	"github.com/dealpay/dealpay/crm/bitrix24"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/egress"
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
 
@@ -57,7 +58,8 @@ func (a App) secrets() []string {
 // this user may read it (Visitor.DealSeen is then true).
 //
 // Errors: crm.ErrForged; ErrNotConnected, with the visitor; ErrNoDeal; an *crm.Error when the CRM cannot be asked, of
-// class Revoked when an administrator must reconnect (tenant and visitor are then filled).
+// class Revoked when an administrator must reconnect (tenant and visitor are then filled). A Bitrix24 opening proves
+// itself, so that a tenant whose status is not active is no error there.
 func (s *Service) Visit(ctx context.Context, system crm.System, r *http.Request) (crm.Visitor, tenants.Tenant, error) {
 	guard, known := s.guards[system]
 	if !known || s.app(system).ClientID == "" {
@@ -99,7 +101,7 @@ func (s *Service) welcome(ctx context.Context, id tenants.ID, v crm.Visitor) (co
 	case revive:
 		_, err = s.connect(ctx, newcomer{system: v.System, key: v.AccountKey, domain: v.Domain, grant: *v.Grant, by: person(v.UserID)})
 	case c.tenant.Domain != v.Domain || v.Grant != nil && v.Admin && v.Grant.AppToken != "" && v.Grant.AppToken != c.grant.AppToken:
-		err = s.in(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return update(ctx, tx, v) })
+		err = s.in(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return s.update(ctx, tx, v) })
 	default:
 		return c, nil
 	}
@@ -111,11 +113,11 @@ func (s *Service) welcome(ctx context.Context, id tenants.ID, v crm.Visitor) (co
 
 // update follows a rename. An administrator's opening also brings the current application token, which an update of the
 // application may have changed; it may have dropped our registrations too, so that Setup runs again.
-func update(ctx context.Context, tx *tenants.Tx, v crm.Visitor) error {
+func (s *Service) update(ctx context.Context, tx *tenants.Tx, v crm.Visitor) error {
 	if _, err := tx.Exec(ctx, `UPDATE tenants SET domain = $1, updated_at = now()`, v.Domain); err != nil {
 		return err
 	}
-	endpoint := "https://" + v.Domain + "/"
+	endpoint := egress.URL(v.Domain, "/")
 	var app []byte
 	if v.Grant != nil {
 		endpoint = v.Grant.Endpoint
@@ -129,7 +131,7 @@ func update(ctx context.Context, tx *tenants.Tx, v crm.Visitor) error {
 	if _, err := tx.Exec(ctx, `UPDATE crm_tokens SET endpoint = $1, app_token = coalesce($2, app_token)`, endpoint, app); err != nil {
 		return err
 	}
-	return outbox.Make(ctx, tx, outbox.Setup, "account", time.Now())
+	return outbox.Make(ctx, tx, outbox.Setup, "account", s.c.Now())
 }
 
 // introduce fills what a one-time token of amoCRM and Kommo does not say: the user's name, language and whether this is
@@ -143,17 +145,11 @@ func (s *Service) introduce(ctx context.Context, c connection, v *crm.Visitor) e
 		return errors.New("oauth: not an account of amoCRM or Kommo")
 	}
 	user, err := account.User(ctx, v.UserID)
-	switch crm.ClassOf(err) {
-	case crm.Gone, crm.Refused:
-		if err != nil {
-			return crm.ErrForged
-		}
+	if absent(err) || err == nil && !user.Active {
+		return crm.ErrForged
 	}
 	if err != nil {
 		return err
-	}
-	if !user.Active {
-		return crm.ErrForged
 	}
 	v.UserName, v.Lang, v.Admin = user.Name, user.Lang, user.Admin
 	return nil
@@ -172,11 +168,16 @@ func (s *Service) seen(ctx context.Context, c connection, v *crm.Visitor) error 
 		return ErrNoDeal
 	}
 	_, err := reader.DealAs(ctx, v.UserID, v.DealID)
-	if err != nil && (crm.ClassOf(err) == crm.Gone || crm.ClassOf(err) == crm.Refused) {
+	if absent(err) {
 		return ErrNoDeal
 	}
 	v.DealSeen = err == nil
 	return err
+}
+
+// absent says that the CRM denies the thing or this user's right to it.
+func absent(err error) bool {
+	return err != nil && (crm.ClassOf(err) == crm.Gone || crm.ClassOf(err) == crm.Refused)
 }
 
 func person(userID string) tenants.Actor { return tenants.Actor("user:" + userID) }

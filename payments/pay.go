@@ -21,6 +21,7 @@ type Attempt struct {
 	ConnectionID uuid.UUID           `db:"connection_id"`
 	Acquirer     string              `db:"acquirer"`
 	Reference    string              `db:"reference"`    // our order number at the acquirer
+	Number       int64               `db:"number"`       // the same as an integer
 	ProviderRef  string              `db:"provider_ref"` // the acquirer's own
 	Minor        int64               `db:"minor"`
 	Currency     string              `db:"currency"`
@@ -28,15 +29,16 @@ type Attempt struct {
 	Captured     int64               `db:"captured"`
 	Refunded     int64               `db:"refunded"`
 	Deadline     *time.Time          `db:"deadline"`
-	PaidAt       *time.Time          `db:"paid_at"` // the acquirer's own word
+	PaidAt       *time.Time          `db:"paid_at"`     // the acquirer's own word
+	ReturnedAt   *time.Time          `db:"returned_at"` // when the customer came back from its page; proves nothing
 	CheckedAt    *time.Time          `db:"checked_at"`
 	CreatedAt    time.Time           `db:"created_at"`
 
 	Checkout []byte `db:"checkout"` // sealed
 }
 
-const attemptColumns = `id, invoice_id, seq, connection_id, acquirer, reference, provider_ref, minor, currency, status, captured, refunded,
-	deadline, paid_at, checked_at, created_at, checkout`
+const attemptColumns = `id, invoice_id, seq, connection_id, acquirer, reference, number, provider_ref, minor, currency, status, captured, refunded,
+	deadline, paid_at, returned_at, checked_at, created_at, checkout`
 
 // Attempts lists the attempts of these invoices in the order they were started.
 func Attempts(ctx context.Context, tx *tenants.Tx, invoices ...uuid.UUID) ([]Attempt, error) {
@@ -83,7 +85,7 @@ func (s *Service) Pay(ctx context.Context, id tenants.ID, invoice uuid.UUID, tok
 
 func (o opening) order(lang, public string) Order {
 	a := o.attempt
-	return Order{Attempt: a.ID.String(), Reference: a.Reference, Amount: Money{Minor: a.Minor, Currency: a.Currency},
+	return Order{Attempt: a.ID.String(), Reference: a.Reference, Number: a.Number, Amount: Money{Minor: a.Minor, Currency: a.Currency},
 		Description: o.invoice.Purpose, ReturnURL: o.back, NotifyURL: o.hook, Language: lang, Deadline: o.invoice.ExpiresAt, ProviderRef: a.ProviderRef}
 }
 

@@ -100,6 +100,7 @@ type Connection struct {
 type Order struct {
 	Attempt     string // our attempt id, the idempotency key of Start
 	Reference   string // order number shown to the acquirer, unique per connection
+	Number      int64  // the same for acquirers that take integers only; unique in this deployment, positive
 	Amount      Money
 	Description string
 	ReturnURL   string // where the customer comes back; proves nothing

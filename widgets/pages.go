@@ -28,6 +28,7 @@ type pageState struct {
 	ExpiresAt    string            `json:"expires_at"`
 	DealID       string            `json:"deal_id"`
 	ParentOrigin string            `json:"parent_origin"`
+	MemberID     string            `json:"member_id,omitempty"` // Bitrix24's key of the account, which a renewed session names
 	Card         *api.Card         `json:"card"`
 	Settings     *api.SettingsView `json:"settings"`
 	Problem      *api.Problem      `json:"problem"`
@@ -82,6 +83,7 @@ func (s *Service) bitrix24Page(c *gin.Context, page string) {
 	if visitor.Lang != "" {
 		state.Lang = visitor.Lang
 	}
+	state.MemberID = visitor.AccountKey
 	if err == nil {
 		err = s.enter(c, &state, visitor, tenant)
 	}
@@ -147,8 +149,6 @@ func classifyVisit(err error) (status int, code, detail string, retry bool) {
 		return 409, "not_connected", "This CRM account is not connected to Dealpay. An administrator can connect it.", false
 	case errors.Is(err, oauth.ErrNoDeal):
 		return 403, "deal_hidden", "You may not read this deal in the CRM, so its payments are not shown either.", false
-	case errors.Is(err, oauth.ErrHost):
-		return 403, "host_not_allowed", "This address is not one of a CRM that Dealpay works with.", false
 	}
 	status, code, detail, wait := classify(err)
 	return status, code, detail, wait > 0
@@ -171,13 +171,42 @@ func (s *Service) OpenSession(c *gin.Context) {
 	s.answerSession(c, page, "amo", visitor, tenant, err)
 }
 
-// Bitrix24Session answers POST /bitrix24/session: the tokens that the frame got from its portal become a new session.
+// renewal is what the frame knows when it asks for a new session: the token its portal just gave it.
+type renewal struct {
+	AuthID   string `json:"auth_id"`
+	MemberID string `json:"member_id"`
+	Domain   string `json:"domain"`
+	DealID   string `json:"deal_id"`
+	Page     string `json:"page"`
+}
+
+// opening is the form by which the portal itself would have opened the page, so that one guard judges both.
+func (n renewal) opening(r *http.Request) *http.Request {
+	form := url.Values{"AUTH_ID": {n.AuthID}, "member_id": {n.MemberID}}
+	if n.DealID != "" {
+		options, _ := json.Marshal(map[string]string{"ID": n.DealID})
+		form.Set("PLACEMENT", "CRM_DEAL_DETAIL_TAB")
+		form.Set("PLACEMENT_OPTIONS", string(options))
+	}
+	opening := r.Clone(r.Context())
+	opening.URL.RawQuery = url.Values{"DOMAIN": {n.Domain}, "PROTOCOL": {"1"}}.Encode()
+	opening.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	opening.Body = io.NopCloser(strings.NewReader(form.Encode()))
+	return opening
+}
+
+// Bitrix24Session answers POST /bitrix24/session: the token that the frame got from its portal becomes a new session.
 func (s *Service) Bitrix24Session(c *gin.Context) {
-	visitor, tenant, err := s.CRM.Visit(c.Request.Context(), crm.Bitrix24, c.Request)
+	var in renewal
+	if _, err := decode(c, &in); err != nil {
+		s.fail(c, err)
+		return
+	}
 	page := "card"
-	if c.Query("page") == "settings" {
+	if in.Page == "settings" {
 		page = "settings"
 	}
+	visitor, tenant, err := s.CRM.Visit(c.Request.Context(), crm.Bitrix24, in.opening(c.Request))
 	s.answerSession(c, page, "bitrix24", visitor, tenant, err)
 }
 

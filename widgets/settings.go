@@ -136,9 +136,11 @@ func (s *Service) health(ctx context.Context, w caller) (api.Health, error) {
 	if err != nil {
 		return h, err
 	}
-	if at, expires, err := s.CRM.TokenAge(ctx, w.tenant); err == nil {
-		h.TokenAt, h.TokenExpiresAt = utc(&at), utc(&expires)
+	access, err := s.CRM.Health(ctx, w.tenant)
+	if err != nil {
+		return h, err
 	}
+	h.TokenAt, h.TokenExpiresAt = utc(&access.RenewedAt), utc(&access.ExpiresAt)
 	if share, err := s.HeadRoom(ctx, tenant); err == nil {
 		room := float32(share)
 		h.HeadRoom = &room

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/oauth"
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/tenants"
 )
@@ -18,7 +19,7 @@ type Connector interface {
 	Account(ctx context.Context, id tenants.ID) (crm.Account, tenants.Tenant, error)
 	Visit(ctx context.Context, system crm.System, r *http.Request) (crm.Visitor, tenants.Tenant, error)
 	Setup(ctx context.Context, id tenants.ID) error
-	TokenAge(ctx context.Context, id tenants.ID) (refreshed, expires time.Time, err error)
+	Health(ctx context.Context, id tenants.ID) (oauth.Health, error)
 }
 
 // Service answers requests. Fill every field.

@@ -9,7 +9,7 @@ export type Card = Schemas['Card']
 export type SettingsView = Schemas['SettingsView']
 
 /** What stops a page before it can show anything. */
-export interface PageProblem { code: string; title: string; detail: string }
+export type PageProblem = Schemas['Problem']
 
 /** What the server writes into the page, so that the first status needs no second round trip. */
 export interface PageState {

@@ -1,6 +1,7 @@
 package stores
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +12,6 @@ import (
 	"strconv"
 	"syscall"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // StartRedis starts an empty Redis and waits until it answers. It keeps nothing on disk: whatever it holds is only a
@@ -30,11 +29,9 @@ func (s *Stores) StartRedis(ctx context.Context) error {
 	if s.redis, err = s.user.start(filepath.Join(s.options.Dir, "redis.log"), syscall.SIGTERM, s.kept.Data, program, config); err != nil {
 		return err
 	}
-	u := url.URL{Scheme: "redis", User: url.UserPassword("", s.kept.RedisPassword), Path: "/0",
-		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.kept.RedisPort))}
-	s.RedisURL = u.String()
+	s.RedisURL = (&url.URL{Scheme: "redis", User: url.UserPassword("", s.kept.RedisPassword), Path: "/0", Host: s.redisAddress()}).String()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		err := s.withRedis(func(c *redis.Client) error { return c.Ping(ctx).Err() })
+		err := s.tellRedis(ctx, "PING", "+PONG")
 		if err == nil {
 			return nil
 		}
@@ -52,17 +49,30 @@ func (s *Stores) StopRedis() error {
 }
 
 // FlushRedis makes Redis forget everything.
-func (s *Stores) FlushRedis(ctx context.Context) error {
-	return s.withRedis(func(c *redis.Client) error { return c.FlushAll(ctx).Err() })
+func (s *Stores) FlushRedis(ctx context.Context) error { return s.tellRedis(ctx, "FLUSHALL", "+OK") }
+
+func (s *Stores) redisAddress() string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.kept.RedisPort))
 }
 
-func (s *Stores) withRedis(fn func(*redis.Client) error) error {
-	options, err := redis.ParseURL(s.RedisURL)
+// tellRedis sends one inline command; a client library is not worth two commands on this floor.
+func (s *Stores) tellRedis(ctx context.Context, command, want string) error {
+	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", s.redisAddress())
 	if err != nil {
 		return err
 	}
-	options.MaxRetries = -1
-	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }()
-	return fn(client)
+	defer func() { _ = conn.Close() }()
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(conn, "AUTH %s\r\n%s\r\n", s.kept.RedisPassword, command); err != nil {
+		return err
+	}
+	answers := bufio.NewScanner(conn)
+	for _, want := range []string{"+OK", want} {
+		if !answers.Scan() || answers.Text() != want {
+			return fmt.Errorf("redis answers %q to %s", answers.Text(), command)
+		}
+	}
+	return nil
 }

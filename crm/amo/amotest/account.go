@@ -32,7 +32,7 @@ type Account struct {
 func newAccount(s *Server, id int64, sub string) *Account {
 	a := &Account{ID: id, Control: standintest.New(), server: s, sub: sub, wake: make(chan struct{}, 1),
 		switches: defaultSwitches(s.config)}
-	a.data = seed(s.config.Variant, a.Control.Clock.Now().Unix())
+	a.data = seed(s.config, a.Control.Clock.Now().Unix())
 	a.Control.State = func() any { return a.State() }
 	a.Control.Reset = func() { a.reset(sub) }
 	a.Control.OnThrottle = func(w http.ResponseWriter, _ *http.Request) { a.throttled(w) }
@@ -54,7 +54,7 @@ func (a *Account) reset(sub string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.switches = defaultSwitches(a.server.config)
-	a.data = seed(a.server.config.Variant, a.Control.Clock.Now().Unix())
+	a.data = seed(a.server.config, a.Control.Clock.Now().Unix())
 }
 
 // ServeHTTP answers requests for the account's own host.

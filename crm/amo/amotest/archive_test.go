@@ -29,6 +29,9 @@ const tinyScript = `define(['jquery', 'lib/components/base/modal'], function ($,
       init: function () {
         var s = self.system();
         $('#tiny').append($('<b>', {id: 'who', text: s.amouser_id + ' ' + s.area + ' ' + self.get_settings().widget_code + ' ' + typeof Modal}));
+        self.$authorizedAjax({url: APP_URL + '/refused', type: 'POST'})
+          .then(null, function () { return $.Deferred().reject('refused').promise(); })
+          .then(null, function (why) { $('#tiny').append('<u>' + why + '</u>'); });
         self.$authorizedAjax({url: APP_URL + '/session', type: 'POST', contentType: 'application/json', data: '{"page":"card"}'})
           .then(null, function () { return $.Deferred().reject('failed').promise(); })
           .then(function (answer) { $('#tiny').append('<i id="answer">' + answer.session + '</i>'); }, function (why) { $('#tiny').append(why); });

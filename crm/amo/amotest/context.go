@@ -3,6 +3,7 @@ package amotest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -22,19 +23,18 @@ type pageContext struct {
 
 // widgetView is the installed or offered widget.
 type widgetView struct {
-	Code        string              `json:"code"`
-	Path        string              `json:"path"`
-	Title       string              `json:"title"`
-	Description string              `json:"description"`
-	Installed   bool                `json:"installed"`
-	Problem     string              `json:"problem"` // why the archive was refused
-	Locations   []string            `json:"locations"`
-	InitOnce    bool                `json:"init_once"`
-	Fields      map[string]Setting  `json:"fields"`
-	Texts       map[string]any      `json:"texts"`
-	Settings    map[string]any      `json:"settings"`
-	Advanced    bool                `json:"advanced"`
-	Tour        map[string][]string `json:"-"`
+	Code        string             `json:"code"`
+	Path        string             `json:"path"`
+	Title       string             `json:"title"`
+	Description string             `json:"description"`
+	Installed   bool               `json:"installed"`
+	Problem     string             `json:"problem"` // why the archive was refused
+	Locations   []string           `json:"locations"`
+	InitOnce    bool               `json:"init_once"`
+	Fields      map[string]Setting `json:"fields"`
+	Texts       map[string]any     `json:"texts"`
+	Settings    map[string]any     `json:"settings"`
+	Advanced    bool               `json:"advanced"`
 }
 
 // cardData is what the card page shows of a lead and asks for again each second.
@@ -67,7 +67,7 @@ func (a *Account) context(u person, area, leadID string) *pageContext {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := &pageContext{Area: area, User: u, People: people, Widget: widget}
-	c.Product = map[string]any{"name": v.Name, "global": v.Global, "alias": a.switches.AppAlias, "zone": v.Zone}
+	c.Product = map[string]any{"name": v.Name, "global": v.Global, "alias": a.switches.AppAlias, "hook_first": a.switches.HookFirst, "zone": v.Zone}
 	c.Account = map[string]any{"id": a.ID, "subdomain": a.sub, "name": a.sub, "domain": host, "currency": Currency,
 		"language": a.lang(), "timezone": "Asia/Yerevan", "country": v.country}
 	if l, err := a.existing(leadID); err == nil {
@@ -92,7 +92,7 @@ func (a *Account) widget() *widgetView {
 	a.mu.Lock()
 	v := &widgetView{Code: c.WidgetCode, Title: c.WidgetCode, Installed: a.installed, Path: "/widgets/" + c.WidgetCode}
 	lang := a.lang()
-	saved := a.settings
+	saved := maps.Clone(a.settings)
 	a.mu.Unlock()
 	archive, err := a.server.archive()
 	if err != nil {

@@ -63,8 +63,6 @@ func (a *Account) enqueue(d *delivery) {
 // deliverLoop sends what is due, in order, until the server closes. Between new hooks it looks
 // at the clock, which tests advance.
 func (a *Account) deliverLoop(ctx context.Context) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
 	for {
 		for d := a.pop(); d != nil; d = a.pop() {
 			a.settle(d, a.post(ctx, d))
@@ -73,9 +71,19 @@ func (a *Account) deliverLoop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-a.wake:
-		case <-tick.C:
+		case <-a.later():
 		}
 	}
+}
+
+// later is when to look at the clock again; never while nothing waits.
+func (a *Account) later() <-chan time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.queue) == 0 {
+		return nil
+	}
+	return time.After(10 * time.Millisecond)
 }
 
 // pop takes the first due hook; those of removed or disabled subscriptions are dropped.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,13 +19,18 @@ import (
 )
 
 // browse starts an account that a real browser can open, and an application for its widget.
-func browse(t *testing.T, v amotest.Variant) (*amotest.Account, *[]http.Header, string) {
+func browse(t *testing.T, v amotest.Variant) (*amotest.Account, func() []http.Header, string) {
+	var mu sync.Mutex
 	var seen []http.Header
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 		w.Header().Set("Access-Control-Allow-Headers", "X-Auth-Token, Content-Type")
-		if r.Method == http.MethodPost {
+		if r.URL.Path == "/refused" {
+			http.Error(w, "", http.StatusConflict)
+		} else if r.Method == http.MethodPost {
+			mu.Lock()
 			seen = append(seen, r.Header)
+			mu.Unlock()
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = fmt.Fprint(w, `{"session":"granted"}`)
 		}
@@ -41,7 +47,12 @@ func browse(t *testing.T, v amotest.Variant) (*amotest.Account, *[]http.Header, 
 		web.Close()
 		app.Close()
 	})
-	return server.Account("acme"), &seen, server.Account("acme").URL()
+	calls := func() []http.Header {
+		mu.Lock()
+		defer mu.Unlock()
+		return seen
+	}
+	return server.Account("acme"), calls, server.Account("acme").URL()
 }
 
 // dom is a page as Chromium has it after its scripts ran, for a signed-in user.
@@ -65,12 +76,13 @@ func TestCardRunsTheWidgetWithAOneTimeToken(t *testing.T) {
 	require.Contains(t, page, `<p id="tiny">lead 3 of leads`)
 	require.Contains(t, page, fmt.Sprintf("%d lcard dealpay function", amotest.ManagerID))
 	require.Contains(t, page, `<i id="answer">granted</i>`)
+	require.Contains(t, page, "<u>refused</u>")
 	require.NotContains(t, page, "data-widget-error")
-	require.Len(t, *seen, 1)
+	require.Len(t, seen(), 1)
 	claims := jwt.MapClaims{}
-	_, err := jwt.ParseWithClaims((*seen)[0].Get("X-Auth-Token"), claims, func(*jwt.Token) (any, error) { return []byte(clientSecret), nil })
+	_, err := jwt.ParseWithClaims(seen()[0].Get("X-Auth-Token"), claims, func(*jwt.Token) (any, error) { return []byte(clientSecret), nil })
 	require.NoError(t, err)
-	require.Equal(t, (*seen)[0].Get("Origin"), claims["iss"], "the token is issued by the page's origin")
+	require.Equal(t, seen()[0].Get("Origin"), claims["iss"], "the token is issued by the page's origin")
 }
 
 func TestSettingsAreDrawnByTheWidget(t *testing.T) {

@@ -19,7 +19,7 @@ const (
 	StageReturn  int64 = 8100021 // of OtherPipeline
 )
 
-// Leads is how many leads an account is seeded with, numbered from 1.
+// Leads is how many leads an account is seeded with by default, numbered from 1.
 const Leads = 20
 
 // prices of the seeded leads in AMD, repeated.
@@ -57,7 +57,8 @@ func (d *data) next() int64 {
 	return d.lastID
 }
 
-func seed(v Variant, now int64) data {
+func seed(c Config, now int64) data {
+	v := c.Variant
 	d := data{codes: map[string]*code{}, byAccess: map[string]*pair{},
 		settings: map[string]any{}, kept: map[int64]string{}, lastID: 9000000}
 	all := access{View: "A", Edit: "A", Add: "A", Delete: "A", Export: "A"}
@@ -73,7 +74,7 @@ func seed(v Variant, now int64) data {
 		seedPipeline(OtherPipeline, "Repeat sales", 2, status{id: StageReturn, name: "Offer"}),
 	}
 	d.fields = seedFields()
-	for i := int64(1); i <= Leads; i++ {
+	for i := int64(1); i <= int64(c.Leads); i++ {
 		who := fmt.Sprintf("Customer %d", i)
 		d.contacts = append(d.contacts, &contact{id: 5000 + i, name: who, first: "Customer", last: fmt.Sprint(i),
 			phone: fmt.Sprintf("+120255501%02d", i), email: fmt.Sprintf("customer%d@example.com", i),

@@ -37,6 +37,7 @@ type Config struct {
 	// as ".localhost:8090". Hosts under .localhost are named with http, others with https.
 	PublicSuffix string
 	Accounts     []string // subdomains; default "acme"
+	Leads        int      // seeded in each account; default 20
 	// StrictRefresh refuses a refresh token after its first use. Otherwise the old one works
 	// until the new pair is first used (developers.kommo.com, "OAuth 2.0").
 	StrictRefresh bool
@@ -60,6 +61,9 @@ type Server struct {
 func New(config Config) *Server {
 	if config.WidgetCode == "" {
 		config.WidgetCode = "dealpay"
+	}
+	if config.Leads == 0 {
+		config.Leads = Leads
 	}
 	if len(config.Accounts) == 0 {
 		config.Accounts = []string{"acme"}
@@ -154,7 +158,7 @@ func (s *Server) base(host string) string {
 	return "https://" + named
 }
 
-// post sends a request of the CRM's servers within the given time and returns the status, 0
+// send sends a request of the CRM's servers within the given time and returns the status, 0
 // when there was no answer.
 func (s *Server) send(ctx context.Context, req *http.Request, within time.Duration, client *http.Client) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)

@@ -1,6 +1,9 @@
 package amotest
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // State is what GET /_control/state answers. Ids are strings.
 type State struct {
@@ -69,7 +72,7 @@ func (a *Account) State() State {
 	s := State{AccountID: fmt.Sprint(a.ID), Subdomain: a.sub, Installed: a.installed, Deals: []Deal{}, Tokens: []Token{},
 		Webhooks: []map[string]any{}, Pending: len(a.queue) + a.sending, Links: []map[string]any{},
 		Bots: append([]map[string]any{}, a.bots...), Triggers: append([]trigger{}, a.triggers...),
-		WidgetState: a.settings, Switches: a.switches}
+		WidgetState: maps.Clone(a.settings), Switches: a.switches}
 	for _, l := range a.leads {
 		if !l.deleted {
 			s.Deals = append(s.Deals, a.deal(l))

@@ -1,5 +1,5 @@
 import {computed, inject, shallowRef, type ComputedRef, type InjectionKey, type Ref, type ShallowRef} from 'vue'
-import {problem, type Api, type Problem} from '../api'
+import {problem, Problem, type Api} from '../api'
 import {NoSession, type Host} from '../host'
 import * as money from '../money'
 import type {Card, Invoice, Money} from '../state'
@@ -39,21 +39,23 @@ export function useDesk(): Desk {
   return desk
 }
 
-// What to say by HTTP status when the server's own words are missing, or say less than ours.
-const byStatus: Record<number, string> = {401: 'session', 403: 'forbidden', 404: 'missing', 409: 'state', 422: 'refused', 400: 'refused', 429: 'busy', 503: 'away', 502: 'away', 504: 'away'}
-const ownWords = new Set(['session', 'busy', 'away'])
-
-/** wording turns whatever was thrown into words for a person. */
-export function wording(thrown: unknown, say: Say): Trouble {
-  if (thrown instanceof NoSession) return words('session', say)
-  const p: Problem = problem(thrown)
-  if (p.offline) return words('offline', say)
-  const key = byStatus[p.status] ?? 'broken'
-  if (p.detail && !ownWords.has(key)) return {title: p.title, detail: p.detail}
-  return words(key, say)
+// The problems that have words of their own, by the server's code, then by HTTP status.
+const byCode: Record<string, string> = {
+  opening_not_confirmed: 'session', deal_hidden: 'hidden', not_connected: 'connect', no_acquirer: 'noacquirer',
+  acquirer_unavailable: 'acquirer', crm_busy: 'crm', crm_unavailable: 'crm', being_checked: 'checking', locked: 'locked',
+  acquirer_refused: 'declined', deal_not_found: 'missing', role: 'forbidden',
 }
+const byStatus: Record<number, string> = {0: 'offline', 400: 'refused', 401: 'session', 403: 'forbidden', 404: 'missing', 409: 'state', 422: 'refused', 429: 'busy', 502: 'away', 503: 'away', 504: 'away'}
 
-const words = (key: string, say: Say): Trouble => ({title: say(`problem.${key}.title`), detail: say(`problem.${key}.detail`)})
+/** wording turns whatever was thrown into words for a person. The server's own detail is English. */
+export function wording(thrown: unknown, say: Say): Trouble {
+  const p: Problem = thrown instanceof NoSession ? new Problem(401, 'session', '', '') : problem(thrown)
+  const known = byCode[p.code]
+  let key = known ?? byStatus[p.status] ?? 'broken'
+  if (!say.has(`problem.${key}.title`)) key = 'broken' // the rest of the words could not be loaded
+  const detail = !known && say.lang === 'en' && p.status >= 400 && p.status < 500 && p.detail && key !== 'session' ? p.detail : say(`problem.${key}.detail`)
+  return {title: say(`problem.${key}.title`), detail}
+}
 
 /** Live is what keeps the card fresh. */
 export interface Live { card: ShallowRef<Card | null>; readAt: Ref<number>; load: () => Promise<void>; touched: () => void }
@@ -90,6 +92,7 @@ export function useAction(desk: Desk) {
     try {
       await action()
     } catch (thrown) {
+      await desk.more().catch(() => {})
       trouble.value = desk.trouble(thrown)
     } finally {
       busy.value = false

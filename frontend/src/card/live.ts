@@ -13,7 +13,7 @@ export function pending(card: Card | null): boolean {
 }
 
 /** useLive keeps the card fresh: every few seconds while it is looked at and may change, rarely otherwise. */
-export function useLive(api: Api, first: Card | null, page: Document = document) {
+export function useLive(api: Api, first: Card | null, more: () => Promise<void>, page: Document = document) {
   const card = shallowRef<Card | null>(first)
   const readAt = ref(Date.now())
   const failure = shallowRef<unknown>(null)
@@ -44,6 +44,7 @@ export function useLive(api: Api, first: Card | null, page: Document = document)
       failure.value = null
       failures = 0
     } catch (thrown) {
+      await more().catch(() => {}) // the words for it
       failure.value = thrown
       failures++
     }

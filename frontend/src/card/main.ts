@@ -13,6 +13,7 @@ async function start() {
   const host = hostOf(state)
   const lang = pick(state.lang || host.lang || navigator.language)
   const {words, more} = await vocabulary(lang)
+  if (state.problem) await more().catch(() => {})
   document.documentElement.lang = lang
   createApp(Card, {state, api: new Api(host, lang), host, say: speak(lang, words), more}).mount('#app')
 }

@@ -10,5 +10,8 @@ export async function vocabulary(lang: Lang): Promise<{words: Words; more: () =>
   const words = {...(await first[`../words/${lang}.json`]?.())?.default}
   let loading: Promise<void> | undefined
   const load = async () => { Object.assign(words, (await rest[`../words/${lang}.more.json`]?.())?.default) }
-  return {words, more: () => (loading ??= load())}
+  return {words, more: () => (loading ??= load().catch(error => {
+    loading = undefined
+    throw error
+  }))}
 }

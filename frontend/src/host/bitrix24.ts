@@ -1,7 +1,7 @@
 import type {PageState, Schemas} from '../state'
 import {NoSession, renewing, type Frame, type Host} from './index'
 
-interface Auth { AUTH_ID?: string }
+interface Opening { AUTH_ID?: string; AUTH_EXPIRES?: string | number; MEMBER_ID?: string; PLACEMENT?: string; PLACEMENT_OPTIONS?: unknown }
 
 /** How long the portal's page has to answer a command. */
 const patience = 8_000
@@ -46,14 +46,18 @@ export function bitrix24(state: PageState, frame: Frame): Host | null {
   // Commands whose answer changes nothing for us: an older portal may not answer them at all.
   const tell = (name: string, params: unknown) => { command(name, params).catch(() => {}) }
 
+  // The fields of an opening (vendor documentation: placement handlers), from the frame instead of the portal's POST.
   const session = renewing(state.session, state.expires_at, async () => {
-    const auth = await command<Auth>('refreshAuth', {}).catch(() => command<Auth>('getInitData', {}))
+    const opened = await command<Opening>('getInitData')
+    const auth = await command<Opening>('refreshAuth', {}).catch(() => opened)
     if (!auth?.AUTH_ID) throw new NoSession()
-    const answer = await frame.fetch('/bitrix24/session', {
-      method: 'POST',
-      headers: {'Content-Type': 'application/json'},
-      body: JSON.stringify({auth_id: auth.AUTH_ID, domain: domain.replace(/:(80|443)$/, ''), deal_id: state.deal_id, page: state.page}),
+    const query = new URLSearchParams({DOMAIN: domain, PROTOCOL: protocol, APP_SID: sid, LANG: state.lang, page: state.page})
+    const options = opened.PLACEMENT_OPTIONS ?? {ID: state.deal_id}
+    const fields = new URLSearchParams({
+      AUTH_ID: auth.AUTH_ID, AUTH_EXPIRES: String(auth.AUTH_EXPIRES ?? 3600), member_id: opened.MEMBER_ID ?? '',
+      PLACEMENT: opened.PLACEMENT ?? 'CRM_DEAL_DETAIL_TAB', PLACEMENT_OPTIONS: typeof options === 'string' ? options : JSON.stringify(options),
     })
+    const answer = await frame.fetch(`/bitrix24/session?${query}`, {method: 'POST', body: fields})
     if (!answer.ok) throw new NoSession()
     return await answer.json() as Schemas['Session']
   })

@@ -54,10 +54,14 @@
     var fields = collect(), lacking = active === 'Y' && missing(fields);
     if (lacking) return say('Fill in: ' + text(view.fields[lacking].name));
     say('Working…');
-    agreed(active, fields).then(function (ok) {
-      if (ok === false) throw new Error('The integration refused to save.');
-      return post(act, fields);
-    }).then(function (answer) {
+    var asked = function () {
+      return agreed(active, fields).then(function (ok) { if (ok === false) throw new Error('The integration refused to save.'); });
+    };
+    var sent = function () { return post(act, fields); };
+    // Which of the two comes first at an installation is not documented.
+    var both = act === 'install' && context.product.hook_first
+      ? sent().then(function (answer) { return asked().then(function () { return answer; }); }) : asked().then(sent);
+    both.then(function (answer) {
       if (act === 'disable' && life) life.call('destroy');
       if (act === 'install' && life && context.product.name === 'kommo') life.call('onInstall');
       if (answer.hook) return say('Saved, but the integration did not answer: ' + answer.hook);

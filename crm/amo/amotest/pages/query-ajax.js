@@ -45,7 +45,10 @@
       queueMicrotask(function () {
         var result;
         try { result = act.apply(null, args); } catch (e) { return next.reject(e); }
-        if (result && typeof result.then === 'function') result.then(next.resolve, next.reject);
+        // The wrappers return nothing: resolve answers its deferred, which would be followed again.
+        if (result && typeof result.then === 'function') {
+          result.then(function () { next.resolve.apply(null, arguments); }, function () { next.reject.apply(null, arguments); });
+        }
         else next.resolve(result);
       });
     };

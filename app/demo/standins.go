@@ -1,0 +1,133 @@
+// Package demo composes the stand-ins, and on them a whole Dealpay with seeded tenants, for people and for checks.
+package demo
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/dealpay/dealpay/crm/amo/amotest"
+	"github.com/dealpay/dealpay/crm/bitrix24/bitrix24test"
+	"github.com/dealpay/dealpay/payments/vposam/vposamtest"
+	"github.com/dealpay/dealpay/tenants/standintest"
+	"github.com/dealpay/dealpay/widgets/archive"
+)
+
+// Credentials of the demo's apps and merchant. They open nothing but stand-ins.
+const (
+	Bitrix24ID     = "app.000000000000a1.10000001"
+	Bitrix24Secret = "demo-bitrix24-client-secret"
+	AmoCRMID       = "00000000-0000-4000-8000-0000000000a1"
+	KommoID        = "00000000-0000-4000-8000-0000000000b1"
+	AmoSecret      = "demo-amo-client-secret-demo-amo-client-secret-demo-amo-client-s"
+	VposToken      = "demo-vpos-token"
+	VposSecret     = "demo-vpos-webhook-secret"
+)
+
+// Names of the seeded accounts, as the control API and the ready file know them.
+const (
+	Portal    = "acme.bitrix24.com"
+	AmoHost   = "acme.amocrm.ru"
+	KommoHost = "acme.kommo.com"
+	Acquirer  = "vpos_am"
+)
+
+// Standins are all stand-ins behind one handler, routed by the Host header. A path that begins with /~host/ reaches the
+// same host, for clients that cannot name it.
+type Standins struct {
+	bitrix24 *bitrix24test.Server
+	amocrm   *amotest.Server
+	kommo    *amotest.Server
+	vposam   *vposamtest.Server
+}
+
+// NewStandins makes the stand-ins for an app at appURL. suffix stands after every host name that they hand out, such as
+// ".localhost:8090"; client delivers their events and notices.
+func NewStandins(appURL, suffix, version string, client *http.Client) *Standins {
+	product := func(p archive.Product) func() ([]byte, error) {
+		return func() ([]byte, error) { return archive.Build(p, appURL, version) }
+	}
+	return &Standins{
+		bitrix24: bitrix24test.New(bitrix24test.Config{ClientID: Bitrix24ID, ClientSecret: Bitrix24Secret, AppCode: "dealpay.demo",
+			AppURL: appURL, PublicSuffix: suffix, HTTP: client, Portals: []string{Portal}}),
+		amocrm: amotest.New(amotest.Config{Variant: amotest.AmoCRM, ClientID: AmoCRMID, ClientSecret: AmoSecret, AppURL: appURL,
+			Archive: product(archive.AmoCRM), HTTP: client, PublicSuffix: suffix}),
+		kommo: amotest.New(amotest.Config{Variant: amotest.Kommo, ClientID: KommoID, ClientSecret: AmoSecret, AppURL: appURL,
+			Archive: product(archive.Kommo), HTTP: client, PublicSuffix: suffix}),
+		vposam: vposamtest.New(vposamtest.Config{Token: VposToken, WebhookSecret: VposSecret, PublicSuffix: suffix, HTTP: client}),
+	}
+}
+
+// Close ends what the stand-ins deliver in the background.
+func (s *Standins) Close() {
+	s.bitrix24.Close()
+	s.amocrm.Close()
+	s.kommo.Close()
+	s.vposam.Close()
+}
+
+// ServeHTTP routes by host.
+func (s *Standins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if rest, ok := strings.CutPrefix(r.URL.Path, "/~"); ok {
+		host, path, _ := strings.Cut(rest, "/")
+		r = r.Clone(r.Context())
+		r.Host, r.URL.Path, r.URL.RawPath = host, "/"+path, ""
+	}
+	if r.URL.Path == "/_control/credentials" {
+		standintest.Answer(w, http.StatusOK, s.Credentials()[Name(r.Host)])
+		return
+	}
+	switch name := Name(r.Host); {
+	case strings.HasSuffix(name, ".bitrix24.com"), strings.HasPrefix(name, "oauth.bitrix"):
+		s.bitrix24.ServeHTTP(w, r)
+	case strings.HasSuffix(name, ".amocrm.ru"):
+		s.amocrm.ServeHTTP(w, r)
+	case strings.HasSuffix(name, ".kommo.com"):
+		s.kommo.ServeHTTP(w, r)
+	case name == vposamtest.Host:
+		s.vposam.ServeHTTP(w, r)
+	default:
+		http.Error(w, "no stand-in answers to "+name, http.StatusMisdirectedRequest)
+	}
+}
+
+// Name is a host without its port and without the .localhost that makes it mean loopback.
+func Name(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".localhost")
+}
+
+// Credentials are what a client of the stand-ins needs, by host.
+func (s *Standins) Credentials() map[string]any {
+	return map[string]any{
+		Portal:    s.bitrix24.Portal(Portal).Credentials(),
+		AmoHost:   s.amocrm.Account("acme").Credentials(),
+		KommoHost: s.kommo.Account("acme").Credentials(),
+		Acquirer:  map[string]string{"token": VposToken, "webhook_secret": VposSecret},
+	}
+}
+
+// Controls are the addresses of the control APIs at base, by host; they need no name to be resolved.
+func Controls(base string) map[string]string {
+	at := func(host string) string { return fmt.Sprintf("%s/~%s/_control", base, host) }
+	return map[string]string{Portal: at(Portal), AmoHost: at(AmoHost), KommoHost: at(KommoHost), Acquirer: at(vposamtest.Host)}
+}
+
+// LoopbackClient reaches names under localhost without asking a resolver.
+func LoopbackClient(timeout time.Duration) *http.Client {
+	dialer := &net.Dialer{Timeout: 2 * time.Second}
+	transport := &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if host, port, err := net.SplitHostPort(address); err == nil && strings.HasSuffix(host, ".localhost") {
+				address = net.JoinHostPort("127.0.0.1", port)
+			}
+			return dialer.DialContext(ctx, network, address)
+		}}
+	return &http.Client{Transport: transport, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}

@@ -1,0 +1,20 @@
+package stores
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// Discard removes everything that stopped stores left behind for dir.
+func Discard(dir string) error {
+	var k kept
+	raw, err := os.ReadFile(filepath.Join(dir, "stores.json"))
+	if err == nil && json.Unmarshal(raw, &k) == nil && k.Data != "" {
+		err = os.RemoveAll(k.Data)
+	} else if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, os.RemoveAll(dir))
+}
