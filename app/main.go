@@ -24,6 +24,7 @@ type commands struct {
 	RotateKeys rotateKeysCommand `cmd:"" help:"Print a keyset with a fresh newest key for SECRET_KEYSET."`
 	Replay     replayCommand     `cmd:"" help:"Promise failed work of a tenant again."`
 	WithStores withStoresCommand `cmd:"" hidden:"" help:"Run a command with private stores in its environment."`
+	Discard    discardCommand    `cmd:"" hidden:"" help:"Remove private stores."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 

@@ -185,3 +185,16 @@ func (w withStoresCommand) Run(ctx context.Context) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
 }
+
+type discardCommand struct {
+	Dirs []string `arg:"" help:"Directories of stopped private stores."`
+}
+
+// Run removes what private stores left behind.
+func (d discardCommand) Run() error {
+	var all []error
+	for _, dir := range d.Dirs {
+		all = append(all, stores.Discard(dir))
+	}
+	return errors.Join(all...)
+}

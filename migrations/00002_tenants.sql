@@ -34,7 +34,7 @@ CREATE TABLE crm_tokens (
   tenant_id   uuid PRIMARY KEY REFERENCES tenants,
   access      bytea NOT NULL,         -- sealed
   refresh     bytea NOT NULL,         -- sealed
-  app_token   bytea,                  -- sealed; Bitrix24's application_token
+  app_token   bytea,                  -- sealed; Bitrix24's application_token, elsewhere the key in our webhook's address
   expires_at  timestamptz NOT NULL,
   version     bigint NOT NULL DEFAULT 1,
   endpoint    text NOT NULL,

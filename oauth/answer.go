@@ -105,11 +105,11 @@ func origin(domain string) string { return egress.URL(domain, "")[:len(egress.UR
 // words are the pages' texts by the languages of crm.Langs: en, ru, hy.
 var words = map[string][3]string{
 	"done": {"Dealpay is installed", "Dealpay установлен", "Dealpay-ը տեղադրված է"},
-	"done.text": {"Open a deal: its card now has a payment tab. Connect your acquirer in the settings.",
-		"Откройте сделку: в её карточке появилась вкладка оплаты. Подключите эквайера в настройках.",
-		"Բացեք գործարքը․ նրա քարտում հիմա կա վճարման ներդիր։ Միացրեք ձեր էքվայերին կարգավորումներում։"},
+	"done.text": {"Open a deal: its card now shows payments. Connect your acquirer in the settings.",
+		"Откройте сделку: в её карточке теперь видны оплаты. Подключите эквайера в настройках.",
+		"Բացեք գործարքը․ նրա քարտում հիմա երևում են վճարումները։ Միացրեք ձեր էքվայերին կարգավորումներում։"},
 	"connected":   {"Account connected", "Аккаунт подключён", "Հաշիվը միացված է"},
-	"fields":      {"Fields, tab and events prepared", "Поля, вкладка и события подготовлены", "Դաշտերը, ներդիրը և իրադարձությունները պատրաստ են"},
+	"fields":      {"Fields, card and events prepared", "Поля, карточка и события подготовлены", "Դաշտերը, քարտը և իրադարձությունները պատրաստ են"},
 	"later":       {"Almost ready", "Почти готово", "Գրեթե պատրաստ է"},
 	"later.text":  {"The account is connected. Preparing its fields takes longer than usual and goes on by itself. Open Dealpay again in a few minutes.", "Аккаунт подключён. Подготовка полей идёт дольше обычного и продолжится сама. Откройте Dealpay ещё раз через несколько минут.", "Հաշիվը միացված է։ Դաշտերի պատրաստումը սովորականից երկար է տևում և ինքն իրեն կշարունակվի։ Մի քանի րոպեից նորից բացեք Dealpay-ը։"},
 	"admin":       {"An administrator is needed", "Нужен администратор", "Անհրաժեշտ է ադմինիստրատոր"},

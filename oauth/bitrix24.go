@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -30,11 +31,11 @@ func (s *Service) Bitrix24Install(c *gin.Context) {
 	switch {
 	case errors.Is(err, crm.ErrForged):
 		s.c.Log.WarnContext(ctx, "installation refused", "crm", crm.Bitrix24, "cause", err)
-		show(c, http.StatusForbidden, "", newPage("", "forged"))
+		show(c, http.StatusForbidden, s.claimed(c), newPage("", "forged"))
 		return
 	case err != nil:
 		s.c.Log.ErrorContext(ctx, "confirm an installation", "crm", crm.Bitrix24, "cause", err)
-		show(c, http.StatusServiceUnavailable, "", newPage("", "away"))
+		show(c, http.StatusServiceUnavailable, s.claimed(c), newPage("", "away"))
 		return
 	case !v.Admin || v.Grant.RefreshToken == "":
 		show(c, http.StatusForbidden, origin(v.Domain), newPage(v.Lang, "admin"))
@@ -47,6 +48,16 @@ func (s *Service) Bitrix24Install(c *gin.Context) {
 		return
 	}
 	s.prepare(ctx, c, id, v)
+}
+
+// claimed is the origin of the portal that an unconfirmed opening claims to come from, when it is on the allow-list: a
+// page that only explains something may be shown there.
+func (s *Service) claimed(c *gin.Context) string {
+	domain := strings.TrimSuffix(strings.TrimSuffix(strings.ToLower(c.Query("DOMAIN")), ":443"), ":80")
+	if !s.allowed(domain) {
+		return ""
+	}
+	return origin(domain)
 }
 
 // prepare runs Setup at once and shows how far the installation got. Only a complete one is ended: until then the

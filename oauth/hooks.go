@@ -58,11 +58,7 @@ func (s *Service) forgedDisable(ctx context.Context, system crm.System, key stri
 func (s *Service) AmoEvents(system crm.System) gin.HandlerFunc {
 	return s.hook(system, func(r *http.Request) ([]heard, error) {
 		events, err := amo.ParseEvents(r)
-		deals := make([]heard, 0, len(events))
-		for _, e := range events {
-			deals = append(deals, heard{e.AccountKey, e.DealID})
-		}
-		return deals, err
+		return each(events, err, func(e crm.Event) heard { return heard{e.AccountKey, e.DealID} })
 	})
 }
 
@@ -70,12 +66,16 @@ func (s *Service) AmoEvents(system crm.System) gin.HandlerFunc {
 func (s *Service) AmoPipeline(system crm.System) gin.HandlerFunc {
 	return s.hook(system, func(r *http.Request) ([]heard, error) {
 		entered, err := amo.ParsePipeline(r)
-		deals := make([]heard, 0, len(entered))
-		for _, e := range entered {
-			deals = append(deals, heard{e.AccountKey, e.DealID})
-		}
-		return deals, err
+		return each(entered, err, func(e amo.Entered) heard { return heard{e.AccountKey, e.DealID} })
 	})
+}
+
+func each[T any](from []T, err error, to func(T) heard) ([]heard, error) {
+	deals := make([]heard, 0, len(from))
+	for _, one := range from {
+		deals = append(deals, to(one))
+	}
+	return deals, err
 }
 
 // heard is a deal that a hook names, and the account it claims to be of, which may be empty.

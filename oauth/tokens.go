@@ -19,6 +19,8 @@ const (
 	// lease is how long one process may be renewing a pair; it covers every request of a renewal. After a crash in
 	// the middle, the next one begins when it is over.
 	lease = "30 seconds"
+	// network bounds the requests of one renewal, so that the lease outlives them.
+	network = 25 * time.Second
 	// patience bounds a renewal together with waiting for somebody else's.
 	patience = 45 * time.Second
 )
@@ -120,21 +122,23 @@ func (s *Service) claim(ctx context.Context, id tenants.ID, refused string, owne
 // exchange renews the pair over the network, holding a lease and no lock, and commits the new pair before anybody can
 // use it: amoCRM and Kommo let the old one live until then.
 func (s *Service) exchange(ctx context.Context, id tenants.ID, c connection, owner uuid.UUID) (string, error) {
-	token, err := s.trade(ctx, c, c.grant.RefreshToken)
+	asking, cancel := context.WithTimeout(ctx, network)
+	defer cancel()
+	token, err := s.trade(asking, c, c.grant.RefreshToken)
 	what, trouble := later, (*crm.Error)(nil)
 	if err != nil {
 		what, trouble = judge(c.system(), err)
 	}
 	if what == noAccount {
-		if c.tenant.Domain, err = s.relocate(ctx, id, c); err == nil {
-			token, err = s.trade(ctx, c, c.grant.RefreshToken)
+		if c.tenant.Domain, err = s.relocate(asking, id, c); err == nil {
+			token, err = s.trade(asking, c, c.grant.RefreshToken)
 		}
 		if err != nil {
 			what, trouble = judge(c.system(), err)
 		}
 	}
 	if what == notUs {
-		what, trouble = s.whose(ctx, c, trouble)
+		what, trouble = s.whose(asking, c, trouble)
 	}
 	if err != nil {
 		return s.giveUp(ctx, id, c, owner, what, trouble)

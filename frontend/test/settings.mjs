@@ -1,2 +1,28 @@
-export const settings = {}
-export const answers = {}
+// What a server would answer on the settings page.
+const field = (key, label, secret = false, optional = false) => ({key, label, secret, optional})
+const acquirer = (key, name, changes = {}) => ({acquirer: key, name, connected: false, test: false, checked_at: null, hook_url: `https://pay.example.com/hooks/${key}/4kQ9x2Zr7`,
+  currencies: ['AMD'], refunds: true, fields: [field('login', 'API login'), field('password', 'API password', true)], ...changes})
+
+export const settings = {
+  crm: 'bitrix24', domain: 'acme.bitrix24.com', name: 'Acme', connect_url: '', version: '1.0.0',
+  settings: {language: 'en', time_zone: 'Asia/Yerevan', link_hours: 72, merchant: 'Oak & Stone', accent: '#0f766e', stages: {0: {awaiting_payment: 'C2', paid: 'WON'}}},
+  health: {status: 'active', status_why: '', token_at: '2025-03-10T07:00:00Z', token_expires_at: '2025-03-10T09:00:00Z', setup: true, waiting: 2, oldest_waiting_at: '2025-03-10T08:04:00Z',
+    failed: 1, failures: [{id: 7, kind: 'push', key: '41', since: '2025-03-10T07:10:00Z', reason: 'refused'}], paused_until: null, paused_why: '', last_call_at: '2025-03-10T08:04:30Z', head_room: 0.92},
+  acquirers: [acquirer('vpos_am', 'VPOS.am', {connected: true, test: true, checked_at: '2025-03-10T06:00:00Z'}), acquirer('idram', 'Idram', {refunds: false, fields: [field('account', 'EDP_REC_ACCOUNT'), field('secret', 'Secret key', true)]}),
+    acquirer('stripe', 'Stripe', {currencies: []})],
+}
+
+const stages = [['C1', 'New', 'open'], ['C2', 'Invoice sent', 'open'], ['C3', 'In production', 'open'], ['WON', 'Deal won', 'won'], ['LOSE', 'Deal lost', 'lost']].map(([id, name, kind]) => ({id, name, kind}))
+const entry = (at, actor, action, from = '', to = '') => ({at, actor, action, deal_id: '1', invoice_id: null, from, to, evidence: {}})
+
+export const answers = {
+  '/settings': settings,
+  '/pipelines': {items: [{id: '0', name: 'Sales', stages}, {id: '1', name: 'Repeat orders', stages}]},
+  '/exceptions': {items: [{id: 'e1', kind: 'paid_after_expiry', deal_id: '12', invoice_id: 'i', invoice_number: 'D-1010', since: '2025-03-09T12:00:00Z', amount: {minor: 2500000, currency: 'AMD'},
+    what_happened: 'The customer paid after the link had expired.', what_to_do: 'Accept the payment, or give the money back.', decisions: ['accept', 'refund']}], next: null},
+  '/audit': {items: [entry('2025-03-10T08:04:03Z', 'acquirer', 'attempt.paid', 'awaiting_payment', 'paid'), entry('2025-03-10T07:58:00Z', 'user:7', 'invoice.sent'),
+    entry('2025-03-10T07:49:00Z', 'user:7', 'invoice.created'), entry('2025-03-09T10:00:00Z', 'user:1', 'settings.changed')], next: 'x'},
+  '/api-keys': {items: [{id: 'k1', name: 'Accounting', role: 'accountant', hint: 'dpk_…9f2c', created_by: 'user:1', created_at: '2025-03-01T10:00:00Z', revoked_at: null},
+    {id: 'k2', name: 'Old site', role: 'manager', hint: 'dpk_…77aa', created_by: 'user:1', created_at: '2025-01-01T10:00:00Z', revoked_at: '2025-02-01T10:00:00Z'}], next: null},
+  '/acquirers/vpos_am/test': {ok: true},
+}

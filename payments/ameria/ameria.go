@@ -8,13 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/wire"
 )
 
 // Key names this acquirer in the database, in paths and in settings.
@@ -23,20 +24,20 @@ const Key = "ameria"
 // ErrRange is wrapped when the OrderID range that the bank gave the merchant cannot serve an attempt.
 var ErrRange = errors.New("ameria: no free OrderID in the merchant's range")
 
-// Config says where the bank is and how OrderIDs are given out. Zero values mean the defaults, except Number.
+// Config says where the bank is and how our order numbers become OrderIDs. Zero values mean the defaults. Offset and
+// Wrap belong to the whole deployment and must not change while payments are open: an answer is ours by its OrderID.
 type Config struct {
 	TestURL string // "https://servicestest.ameriabank.am/VPOS/"
 	LiveURL string // "https://services.ameriabank.am/VPOS/"
-	// Number gives an attempt its OrderID: an integer within the connection's order_min and order_max, the same for the
-	// same attempt, never one of another. InitPayment with a used OrderID overwrites that payment's amount, so this
-	// needs a store; without it nothing can be started.
-	Number     func(ctx context.Context, c payments.Connection, attempt string) (int64, error)
+	// Offset is added to Order.Number. It brings a young deployment into the range that the bank gave a merchant, and
+	// keeps two deployments of one merchant apart: InitPayment with a used OrderID overwrites that payment's amount.
+	Offset int64
+	// Wrap begins a range again when the numbers run out of it. Only in test mode, where ranges have a hundred numbers
+	// and nothing is lost when two tests meet; with live money a number outside the range is refused.
+	Wrap       bool
 	Currencies []string // AMD; the others of the documentation were never seen working
 	Now        func() time.Time
 }
-
-// numeric are the currencies of the documentation, as the bank writes them (ISO 4217 numbers).
-var numeric = map[string]string{"AMD": "051", "EUR": "978", "USD": "840", "RUB": "643"}
 
 // session is the longest life of the bank's page.
 const session = 1200 * time.Second
@@ -54,9 +55,6 @@ func New(cfg Config) *Provider {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Number == nil {
-		cfg.Number = func(context.Context, payments.Connection, string) (int64, error) { return 0, ErrRange }
-	}
 	return &Provider{cfg}
 }
 
@@ -69,8 +67,8 @@ func (p *Provider) Describe() payments.Description {
 			{Key: "client_id", Label: "ClientID"},
 			{Key: "username", Label: "Username"},
 			{Key: "password", Label: "Password", Secret: true},
-			{Key: "order_min", Label: "First OrderID of your range"},
-			{Key: "order_max", Label: "Last OrderID of your range"},
+			{Key: "order_min", Label: "First OrderID of your range", Optional: true},
+			{Key: "order_max", Label: "Last OrderID of your range", Optional: true},
 			{Key: "mode", Label: "Mode (test or live)", Default: "test"},
 			{Key: "merchant_id", Label: "MerchantId (compared with each payment)", Optional: true},
 		},
@@ -93,20 +91,32 @@ func (p *Provider) base(c payments.Connection) string {
 	return p.cfg.TestURL
 }
 
-// number is the attempt's OrderID, checked against the range.
-func (p *Provider) number(ctx context.Context, c payments.Connection, attempt string) (int64, error) {
-	low, err := strconv.ParseInt(c.Credentials["order_min"], 10, 64)
-	high, err2 := strconv.ParseInt(c.Credentials["order_max"], 10, 64)
-	if err != nil || err2 != nil || low < 1 || high < low {
-		return 0, fmt.Errorf("%w: ameria: the OrderID range is not two numbers", payments.ErrCredentials)
+// span is the range of OrderIDs that the bank gave the merchant; all numbers when it gave none.
+func span(c payments.Connection) (low, high int64, err error) {
+	first, last := c.Credentials["order_min"], c.Credentials["order_max"]
+	if first == "" && last == "" {
+		return 1, math.MaxInt64, nil
 	}
-	n, err := p.cfg.Number(ctx, c, attempt)
-	switch {
-	case errors.Is(err, ErrRange):
-		return 0, fmt.Errorf("%w: %w", payments.ErrRefused, err)
-	case err != nil:
-		return 0, fmt.Errorf("%w: ameria: no OrderID could be given: %w", payments.ErrUnavailable, err)
-	case n < low || n > high:
+	low, err = strconv.ParseInt(first, 10, 64)
+	high, err2 := strconv.ParseInt(last, 10, 64)
+	if err != nil || err2 != nil || low < 1 || high < low {
+		return 0, 0, fmt.Errorf("%w: ameria: the OrderID range is not two numbers", payments.ErrCredentials)
+	}
+	return low, high, nil
+}
+
+// orderID is the OrderID of our order number, the same each time. ErrRange when the merchant's range has none for it.
+func (p *Provider) orderID(c payments.Connection, number int64) (int64, error) {
+	low, high, err := span(c)
+	if err != nil {
+		return 0, err
+	}
+	n := number + p.cfg.Offset
+	if number > 0 && p.cfg.Wrap && c.Credentials["mode"] != "live" && (n < low || n > high) {
+		width := high - low + 1
+		n = low + ((n-low)%width+width)%width
+	}
+	if number < 1 || n < low || n > high {
 		return 0, fmt.Errorf("%w: %w: %d", payments.ErrRefused, ErrRange, n)
 	}
 	return n, nil
@@ -127,11 +137,11 @@ type initPayment struct {
 
 // Start registers a payment. Repeating it is safe: the same OrderID with the same amount is the same payment.
 func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.Order) (payments.Checkout, error) {
-	currency, known := numeric[o.Amount.Currency]
+	currency, known := wire.Number(o.Amount.Currency)
 	if !o.Amount.Valid() || !known {
 		return payments.Checkout{}, fmt.Errorf("%w: ameria: %s cannot be charged", payments.ErrRefused, o.Amount)
 	}
-	n, err := p.number(ctx, c, o.Attempt)
+	n, err := p.orderID(c, o.Number)
 	if err != nil {
 		return payments.Checkout{}, err
 	}
@@ -146,7 +156,7 @@ func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.
 	if err != nil {
 		return payments.Checkout{}, fmt.Errorf("ameria: start: %w", err)
 	}
-	code, id := reply.code("ResponseCode"), reply.text("PaymentID")
+	code, id := reply.Code("ResponseCode"), reply.Text("PaymentID")
 	if code == "01" || code == "08204" { // documented, never seen: the order is there, and it can only be ours
 		if id, err = p.find(ctx, c, n); err != nil {
 			return payments.Checkout{}, fmt.Errorf("%w: %w", payments.ErrStarted, err)
@@ -186,9 +196,9 @@ func (p *Provider) Hear(payments.Connection, payments.Notice) (payments.Heard, e
 // Check asks for the payment of the first OrderID of the range: wrong credentials are answered 20 there, and only
 // there unambiguously.
 func (p *Provider) Check(ctx context.Context, c payments.Connection) error {
-	low, err := strconv.ParseInt(c.Credentials["order_min"], 10, 64)
+	low, _, err := span(c)
 	if err != nil {
-		return fmt.Errorf("%w: ameria: the OrderID range is not two numbers", payments.ErrCredentials)
+		return err
 	}
 	_, err = p.find(ctx, c, low)
 	if errors.Is(err, payments.ErrNothingNew) {
@@ -207,7 +217,7 @@ func (p *Provider) Refund(ctx context.Context, c payments.Connection, o payments
 	if err != nil {
 		return fmt.Errorf("ameria: refund: %w", err)
 	}
-	switch code := reply.code("ResponseCode"); code {
+	switch code := reply.Code("ResponseCode"); code {
 	case "00":
 		return nil
 	case "04", "05", "06", "07", "30", "50", "510", "513":
@@ -219,17 +229,16 @@ func (p *Provider) Refund(ctx context.Context, c payments.Connection, o payments
 	}
 }
 
-// alpha is the currency of an answer as we write it; an unknown number stays as it is, for a person to see.
-func alpha(number string) string {
-	for code, n := range numeric {
-		if strings.TrimLeft(n, "0") == strings.TrimLeft(number, "0") {
-			return code
-		}
-	}
-	return number
-}
-
+// statuses are the bank's order statuses; all others prove nothing. 4 is a refund, also of a part; 5 is the card
+// holder's authentication, not money.
 var statuses = map[string]state.AttemptStatus{
 	"0": state.Pending, "1": state.Authorized, "2": state.AttemptPaid, "3": state.AttemptCancelled,
 	"4": state.AttemptPaid, "5": state.Pending, "6": state.AttemptFailed,
 }
+
+// The ends of a declined payment whose code says more than that. A code for a card's outcome is a 0 and the code that
+// ArCa gave.
+const (
+	timeOver  = "0-2007"  // nobody paid within the session
+	unsettled = "0151019" // the processor lost the answer after it had asked: the card may have been charged
+)

@@ -1,9 +1,7 @@
 package ameria_test
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,21 +22,6 @@ import (
 	"github.com/dealpay/dealpay/payments/state"
 )
 
-// range of OrderIDs, given out as a database would.
-type numbers struct {
-	mu    sync.Mutex
-	given map[string]int64
-}
-
-func (n *numbers) of(_ context.Context, _ payments.Connection, attempt string) (int64, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.given[attempt] == 0 {
-		n.given[attempt] = 2350301 + int64(len(n.given))
-	}
-	return n.given[attempt], nil
-}
-
 func connection(password string) payments.Connection {
 	return payments.Connection{ID: "c", Acquirer: ameria.Key, HTTP: &http.Client{Timeout: 5 * time.Second}, Credentials: map[string]string{
 		"client_id": "00000000-0000-0000-0000-000000000000", "username": "test-user", "password": password,
@@ -49,7 +31,7 @@ func connection(password string) payments.Connection {
 var ten = payments.Money{Minor: 1000, Currency: "AMD"}
 
 func order(n int) payments.Order {
-	return payments.Order{Attempt: fmt.Sprintf("att_%02d", n), Reference: fmt.Sprintf("DP-%d-1", n), Amount: ten,
+	return payments.Order{Attempt: fmt.Sprintf("att_%02d", n), Reference: fmt.Sprintf("DP-%d-1", n), Number: int64(n), Amount: ten,
 		Description: "Կանխավճար 7", ReturnURL: "https://pay.example/p/token/back?a=1", Language: "hy"}
 }
 
@@ -60,8 +42,7 @@ func bank(t *testing.T) (*ameriatest.Server, *httptest.Server, *ameria.Provider)
 	t.Cleanup(double.Close)
 	server := httptest.NewServer(double)
 	t.Cleanup(server.Close)
-	given := &numbers{given: map[string]int64{}}
-	return double, server, ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Number: given.of})
+	return double, server, ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Offset: 2350300})
 }
 
 func TestTheProviderPassesTheSuite(t *testing.T) {
@@ -111,26 +92,57 @@ func TestAPaymentStartsAsDocumented(t *testing.T) {
 }
 
 func TestOrderNumbersComeFromTheRangeOnly(t *testing.T) {
-	c := connection("p")
-	for name, config := range map[string]ameria.Config{
-		"no store":    {},
-		"exhausted":   {Number: func(context.Context, payments.Connection, string) (int64, error) { return 0, ameria.ErrRange }},
-		"outside":     {Number: func(context.Context, payments.Connection, string) (int64, error) { return 2350401, nil }},
-		"store fails": {Number: func(context.Context, payments.Connection, string) (int64, error) { return 0, errors.New("down") }},
-	} {
-		config.TestURL = "http://127.0.0.1:1/"
-		_, err := ameria.New(config).Start(t.Context(), c, order(1))
-		if name == "store fails" {
-			require.ErrorIs(t, err, payments.ErrUnavailable)
-			continue
+	sent := func(cfg ameria.Config, c payments.Connection, number int64) (string, error) {
+		double := ameriatest.New(ameriatest.Config{Password: "p", OrderMin: 1, OrderMax: 1 << 40})
+		server := httptest.NewServer(double)
+		defer server.Close()
+		cfg.TestURL, cfg.LiveURL = server.URL+"/VPOS/", server.URL+"/VPOS/"
+		o := order(1)
+		o.Number = number
+		if _, err := ameria.New(cfg).Start(t.Context(), c, o); err != nil {
+			return "", err
 		}
-		require.ErrorIs(t, err, payments.ErrRefused, name)
-		require.ErrorIs(t, err, ameria.ErrRange, name)
+		return double.Books()[0].Order, nil
+	}
+	ranged, live, free := connection("p"), connection("p"), connection("p")
+	live.Credentials["mode"] = "live"
+	delete(free.Credentials, "order_min")
+	delete(free.Credentials, "order_max")
+	for _, c := range []struct {
+		cfg    ameria.Config
+		conn   payments.Connection
+		number int64
+		want   string // empty: refused
+	}{
+		{ameria.Config{}, ranged, 2350301, "2350301"},
+		{ameria.Config{}, ranged, 2350400, "2350400"},
+		{ameria.Config{}, ranged, 2350401, ""},
+		{ameria.Config{}, ranged, 1, ""},
+		{ameria.Config{Offset: 2350300}, ranged, 7, "2350307"},
+		{ameria.Config{Offset: 2350300}, ranged, 0, ""},
+		{ameria.Config{Offset: -2350300}, ranged, 4700607, "2350307"},
+		{ameria.Config{Offset: 2350300, Wrap: true}, ranged, 101, "2350301"},
+		{ameria.Config{Wrap: true}, ranged, 1, "2350301"},
+		{ameria.Config{Wrap: true}, ranged, 2350403, "2350303"},
+		{ameria.Config{Wrap: true}, ranged, 0, ""},
+		{ameria.Config{Wrap: true}, live, 2350401, ""},
+		{ameria.Config{Wrap: true}, live, 2350400, "2350400"},
+		{ameria.Config{}, free, 5, "5"},
+		{ameria.Config{}, free, 0, ""},
+		{ameria.Config{Offset: -9}, free, 5, ""},
+	} {
+		got, err := sent(c.cfg, c.conn, c.number)
+		require.Equal(t, c.want, got, "%+v %d", c.cfg, c.number)
+		if c.want == "" {
+			require.ErrorIs(t, err, payments.ErrRefused)
+			require.ErrorIs(t, err, ameria.ErrRange)
+		}
 	}
 	for _, bad := range []string{"", "x", "0", "9999999"} {
-		c.Credentials["order_min"] = bad
-		_, err := ameria.New(ameria.Config{}).Start(t.Context(), c, order(1))
+		ranged.Credentials["order_min"] = bad
+		_, err := ameria.New(ameria.Config{}).Start(t.Context(), ranged, order(1))
 		require.ErrorIs(t, err, payments.ErrCredentials)
+		require.ErrorIs(t, ameria.New(ameria.Config{}).Check(t.Context(), ranged), payments.ErrCredentials)
 	}
 }
 
@@ -154,8 +166,7 @@ func script(t *testing.T, operation string, status int, body string) *ameria.Pro
 	t.Helper()
 	server := httptest.NewServer(scripted{operation: {status, body}})
 	t.Cleanup(server.Close)
-	given := &numbers{given: map[string]int64{}}
-	return ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Number: given.of})
+	return ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Offset: 2350300})
 }
 
 func TestEveryDocumentedAnswerIsUnderstood(t *testing.T) {
@@ -215,6 +226,7 @@ func TestStrangeDetailsProveNothing(t *testing.T) {
 		`{"ResponseCode":"00","OrderStatus":"2","Currency":"051","ApprovedAmount":-10}`:                         payments.ErrNothingNew,
 		`{"ResponseCode":"00","OrderStatus":"2","Currency":"051","ApprovedAmount":1e3}`:                         payments.ErrNothingNew,
 		`{"ResponseCode":"00","OrderStatus":"4","Currency":"051","ApprovedAmount":10.0,"RefundedAmount":10.01}`: payments.ErrNothingNew,
+		`{"ResponseCode":"0151019","OrderStatus":"6","Currency":"051","OrderID":"2350301"}`:                     payments.ErrNothingNew,
 		`{"ResponseCode":"550"}`: payments.ErrNothingNew,
 		`<html>`:                 payments.ErrUnavailable,
 		`null`:                   payments.ErrUnavailable,

@@ -2,8 +2,10 @@ package ameria
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -18,8 +20,8 @@ import (
 // Look asks for the details of the payment. Without a PaymentID (the answer to Start was lost) it finds that first.
 // A void is "cancelled" with all approved money back: if it had been captured before, that is a refund.
 func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.Order) (payments.Observation, error) {
-	n, err := p.number(ctx, c, o.Attempt)
-	if err != nil {
+	n, err := p.orderID(c, o.Number)
+	if err != nil && !errors.Is(err, ErrRange) { // a range that was narrowed later hides no money
 		return payments.Observation{}, fmt.Errorf("ameria: look: %w", err)
 	}
 	if o.ProviderRef == "" {
@@ -32,7 +34,7 @@ func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.O
 	if err != nil {
 		return payments.Observation{}, fmt.Errorf("ameria: look: %w", err)
 	}
-	obs := payments.Observation{Reference: reply.code("OrderID"), ProviderRef: o.ProviderRef, Code: reply.code("ResponseCode"), Raw: reply.redacted()}
+	obs := payments.Observation{Reference: reply.Code("OrderID"), ProviderRef: o.ProviderRef, Code: reply.Code("ResponseCode"), Raw: redacted(reply)}
 	if obs.Code == "550" { // no card was tried yet, or the password is wrong: only this question tells them apart
 		if _, err := p.find(ctx, c, n); err != nil {
 			return obs, err
@@ -43,23 +45,28 @@ func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.O
 }
 
 // judge turns the details into an observation.
-func judge(obs payments.Observation, reply object, attempt, number, merchant string) (payments.Observation, error) {
-	status, known := statuses[reply.code("OrderStatus")]
+func judge(obs payments.Observation, reply wire.Fields, attempt, number, merchant string) (payments.Observation, error) {
+	status, known := statuses[reply.Code("OrderStatus")]
 	if !known {
-		return obs, fmt.Errorf("%w: ameria: order status %q", payments.ErrNothingNew, reply.code("OrderStatus"))
+		return obs, fmt.Errorf("%w: ameria: order status %q", payments.ErrNothingNew, reply.Code("OrderStatus"))
 	}
-	if status == state.AttemptFailed && obs.Code == "0-2007" {
-		status = state.AttemptExpired
+	if status == state.AttemptFailed {
+		switch obs.Code {
+		case timeOver:
+			status = state.AttemptExpired
+		case unsettled:
+			return obs, fmt.Errorf("%w: ameria: declined with code %s", payments.ErrNothingNew, obs.Code)
+		}
 	}
-	currency := alpha(reply.text("Currency"))
-	approved, err := reply.money("ApprovedAmount", currency)
-	deposited, err2 := reply.money("DepositedAmount", currency)
-	refunded, err3 := reply.money("RefundedAmount", currency)
+	currency := wire.Currency(reply.Text("Currency"))
+	approved, err := money(reply, "ApprovedAmount", currency)
+	deposited, err2 := money(reply, "DepositedAmount", currency)
+	refunded, err3 := money(reply, "RefundedAmount", currency)
 	if err != nil || err2 != nil || err3 != nil || refunded.Minor > approved.Minor || (status == state.AttemptPaid && approved.Minor == 0) {
 		return obs, fmt.Errorf("%w: ameria: the amounts make no sense", payments.ErrNothingNew)
 	}
 	obs.Status = status
-	opaque, from := reply.text("Opaque"), reply.text("MerchantId")
+	opaque, from := reply.Text("Opaque"), reply.Text("MerchantId")
 	obs.Foreign = obs.Reference != number || (opaque != "" && opaque != attempt) || (merchant != "" && from != merchant)
 	switch status {
 	case state.AttemptPaid:
@@ -67,7 +74,7 @@ func judge(obs payments.Observation, reply object, attempt, number, merchant str
 		if taken := deposited.Minor + refunded.Minor; taken > 0 && taken < approved.Minor {
 			obs.Captured.Minor = taken // a hold of which only a part was confirmed
 		}
-		obs.PaidAt = reply.time("DateTime")
+		obs.PaidAt = moment(reply, "DateTime")
 	case state.AttemptCancelled:
 		obs.Refunded = approved
 	}
@@ -83,7 +90,7 @@ func (p *Provider) find(ctx context.Context, c payments.Connection, n int64) (st
 	if err != nil {
 		return "", fmt.Errorf("ameria: find: %w", err)
 	}
-	code, id := reply.code("ResponseCode"), strings.ToUpper(reply.text("PaymentId"))
+	code, id := reply.Code("ResponseCode"), strings.ToUpper(reply.Text("PaymentId"))
 	switch {
 	case code == "00" && id != "":
 		return id, nil
@@ -95,7 +102,7 @@ func (p *Provider) find(ctx context.Context, c payments.Connection, n int64) (st
 
 // call posts to one operation. The bank answers 200 to almost everything and 500, as JSON, to what it cannot say; that
 // is said by silent. No answer at all is ErrUnknown for a refund and ErrUnavailable for everything else.
-func (p *Provider) call(ctx context.Context, c payments.Connection, operation string, in any, silent error) (object, error) {
+func (p *Provider) call(ctx context.Context, c payments.Connection, operation string, in any, silent error) (wire.Fields, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
@@ -114,8 +121,7 @@ func (p *Provider) call(ctx context.Context, c payments.Connection, operation st
 	if err != nil {
 		return nil, err
 	}
-	var reply object
-	readable := json.Unmarshal(answer.Body, &reply) == nil && reply != nil
+	reply, readable := wire.Parse(answer.Body)
 	switch {
 	case answer.Status == http.StatusOK && readable:
 		return reply, nil
@@ -127,36 +133,9 @@ func (p *Provider) call(ctx context.Context, c payments.Connection, operation st
 	return nil, fmt.Errorf("%w: HTTP %d", lost, answer.Status)
 }
 
-// object is an answer whose fields are read one by one.
-type object map[string]json.RawMessage
-
-// text is a field that is a plain identifier; empty otherwise.
-func (f object) text(name string) string {
-	var s string
-	if json.Unmarshal(f[name], &s) != nil || !wire.Plain(s) {
-		return ""
-	}
-	return s
-}
-
-// code is a field that comes as text or as a number.
-func (f object) code(name string) string {
-	if s := f.text(name); s != "" {
-		return s
-	}
-	var n json.Number
-	if json.Unmarshal(f[name], &n) != nil || !wire.Plain(n.String()) {
-		return ""
-	}
-	return n.String()
-}
-
 // money reads an amount in major units; an absent one is nothing.
-func (f object) money(name, currency string) (payments.Money, error) {
-	text := f.code(name)
-	if text == "" {
-		text = "0"
-	}
+func money(f wire.Fields, name, currency string) (payments.Money, error) {
+	text := cmp.Or(f.Code(name), "0")
 	if _, known := state.Exponent(currency); !known { // shown as it is, so that it can only be a mismatch
 		m, err := state.Parse(text, "AMD")
 		return payments.Money{Minor: m.Minor, Currency: currency}, err
@@ -167,25 +146,17 @@ func (f object) money(name, currency string) (payments.Money, error) {
 // yerevan is where the bank's times are taken to be; they carry no zone and are shown, never compared.
 var yerevan = time.FixedZone("AMT", 4*60*60)
 
-func (f object) time(name string) time.Time {
-	var s string
-	_ = json.Unmarshal(f[name], &s)
-	at, _ := time.ParseInLocation("02/01/2006 15:04:05", s, yerevan)
+// moment reads a time; zero when there is none.
+func moment(f wire.Fields, name string) time.Time {
+	at, _ := time.ParseInLocation("02/01/2006 15:04:05", f.String(name), yerevan)
 	return at
 }
 
-// kept are the fields of the evidence. The payer's name, e-mail, address and card are not among them.
-var kept = []string{"Amount", "ApprovedAmount", "DepositedAmount", "RefundedAmount", "Currency", "OrderID", "OrderStatus", "PaymentState",
-	"PaymentType", "ResponseCode", "PrimaryRC", "ActionCode", "MerchantId", "TerminalId", "MDOrderID", "Opaque"}
-
-func (f object) redacted() []byte {
-	evidence := map[string]string{}
-	for _, name := range kept {
-		if s := f.code(name); s != "" {
-			evidence[name] = s
-		}
-	}
-	if at := f.time("DateTime"); !at.IsZero() {
+// redacted is the evidence. The payer's name, e-mail, address and card are not in it.
+func redacted(f wire.Fields) []byte {
+	evidence := f.Evidence("Amount", "ApprovedAmount", "DepositedAmount", "RefundedAmount", "Currency", "OrderID", "OrderStatus", "PaymentState",
+		"PaymentType", "ResponseCode", "PrimaryRC", "ActionCode", "MerchantId", "TerminalId", "MDOrderID", "Opaque")
+	if at := moment(f, "DateTime"); !at.IsZero() {
 		evidence["DateTime"] = at.Format(time.RFC3339)
 	}
 	raw, _ := json.Marshal(evidence)

@@ -37,13 +37,19 @@ func (f Fields) Inner(name string) Fields {
 	return inner
 }
 
+// String is a field that is text of any kind; it must not be kept.
+func (f Fields) String(name string) string {
+	var s string
+	_ = json.Unmarshal(f.raw(name), &s)
+	return s
+}
+
 // Text is a field that is a plain identifier; empty otherwise.
 func (f Fields) Text(name string) string {
-	var s string
-	if json.Unmarshal(f.raw(name), &s) != nil || !Plain(s) {
-		return ""
+	if s := f.String(name); Plain(s) {
+		return s
 	}
-	return s
+	return ""
 }
 
 // Code is a field that comes as text or as a number, as it is written; empty otherwise.

@@ -1,13 +1,11 @@
 import {computed, inject, shallowRef, type ComputedRef, type InjectionKey, type Ref, type ShallowRef} from 'vue'
-import {problem, Problem, type Api} from '../api'
-import {NoSession, type Host} from '../host'
+import type {Api} from '../api'
+import type {Host} from '../host'
 import * as money from '../money'
 import type {Card, Invoice, Money} from '../state'
 import {usableZone, when} from '../when'
+import {wording, type Trouble} from '../wording'
 import type {Say} from '../words'
-
-/** Trouble is a problem in three short parts: what happened, why, what to do. */
-export interface Trouble { title: string; detail: string }
 
 /** Desk is what every part of the card works with. */
 export interface Desk {
@@ -37,24 +35,6 @@ export function useDesk(): Desk {
   const desk = inject(deskKey)
   if (!desk) throw new Error('a part of the card stands outside it')
   return desk
-}
-
-// The problems that have words of their own, by the server's code, then by HTTP status.
-const byCode: Record<string, string> = {
-  opening_not_confirmed: 'session', deal_hidden: 'hidden', not_connected: 'connect', no_acquirer: 'noacquirer',
-  acquirer_unavailable: 'acquirer', crm_busy: 'crm', crm_unavailable: 'crm', being_checked: 'checking', locked: 'locked',
-  acquirer_refused: 'declined', deal_not_found: 'missing', role: 'forbidden',
-}
-const byStatus: Record<number, string> = {0: 'offline', 400: 'refused', 401: 'session', 403: 'forbidden', 404: 'missing', 409: 'state', 422: 'refused', 429: 'busy', 502: 'away', 503: 'away', 504: 'away'}
-
-/** wording turns whatever was thrown into words for a person. The server's own detail is English. */
-export function wording(thrown: unknown, say: Say): Trouble {
-  const p: Problem = thrown instanceof NoSession ? new Problem(401, 'session', '', '') : problem(thrown)
-  const known = byCode[p.code]
-  let key = known ?? byStatus[p.status] ?? 'broken'
-  if (!say.has(`problem.${key}.title`)) key = 'broken' // the rest of the words could not be loaded
-  const detail = !known && say.lang === 'en' && p.status >= 400 && p.status < 500 && p.detail && key !== 'session' ? p.detail : say(`problem.${key}.detail`)
-  return {title: say(`problem.${key}.title`), detail}
 }
 
 /** Live is what keeps the card fresh. */

@@ -6,7 +6,7 @@ import {pick, speak} from '../words'
 import '../tokens.css'
 import './card.css'
 import Card from './Card.vue'
-import {vocabulary} from './vocabulary'
+import {vocabulary} from '../vocabulary'
 
 async function start() {
   const state = readState()

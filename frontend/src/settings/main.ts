@@ -1,5 +1,24 @@
 import b24ui from '@bitrix24/b24ui-nuxt/vue-plugin'
 import {createApp} from 'vue'
+import {Api} from '../api'
+import {hostOf} from '../host'
+import {readState} from '../state'
+import {vocabulary} from '../vocabulary'
+import {pick, speak, type Words} from '../words'
 import './settings.css'
 import Settings from './Settings.vue'
-createApp(Settings).use(b24ui).mount('#app')
+
+const own = import.meta.glob<{default: Words}>('./words/*.json')
+
+async function start() {
+  const state = {...readState(), page: 'settings' as const}
+  const host = hostOf(state)
+  const lang = pick(state.lang || host.lang || navigator.language)
+  const [{words, more}, settings] = await Promise.all([vocabulary(lang), own[`./words/${lang}.json`]?.()])
+  await more()
+  Object.assign(words, settings?.default)
+  document.documentElement.lang = lang
+  createApp(Settings, {state, api: new Api(host, lang), host, say: speak(lang, words)}).use(b24ui).mount('#app')
+}
+
+void start()
