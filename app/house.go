@@ -54,8 +54,11 @@ const (
 )
 
 // build wires the house, floor by floor. Close it when done.
-func build(ctx context.Context, c config) (*house, error) {
-	h := &house{config: c, log: newLog(c.LogLevel), now: time.Now}
+func build(ctx context.Context, c config) (*house, error) { return buildAt(ctx, c, time.Now) }
+
+// buildAt is build with a clock: everything in the house tells the time by now.
+func buildAt(ctx context.Context, c config, now func() time.Time) (*house, error) {
+	h := &house{config: c, log: newLog(c.LogLevel), now: now}
 	sealer, err := tenants.NewSealer(string(c.Keyset))
 	if err != nil {
 		return nil, err

@@ -196,7 +196,7 @@ func (p *Provider) later(ctx context.Context, c payments.Connection, s *session,
 	}
 	refunded, ok := p.inward(back, currency)
 	if !ok || refunded.Minor > obs.Captured.Minor {
-		return fmt.Errorf("%w: more went back than was taken", payments.ErrUnavailable)
+		return fmt.Errorf("%w: more went back than was taken", payments.ErrNothingNew)
 	}
 	obs.Refunded = refunded
 	for _, d := range s.Disputes {

@@ -24,6 +24,16 @@ func start(t *testing.T, dir string) *stores.Stores {
 	return s
 }
 
+// open is a directory that PostgreSQL's user can walk to, unlike t.TempDir's; it goes away with the test.
+func open(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "dealpay-stores-")
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(dir, 0o711))
+	t.Cleanup(func() { require.NoError(t, stores.Discard(dir)) })
+	return dir
+}
+
 func query(t *testing.T, url, sql string) string {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
@@ -45,7 +55,7 @@ func client(t *testing.T, url string) *redis.Client {
 }
 
 func TestOwnerIsNoSuperuserAndMayMakeRoles(t *testing.T) {
-	s := start(t, t.TempDir())
+	s := start(t, open(t))
 	require.Equal(t, "false/true/true", query(t, s.DatabaseURL,
 		`SELECT concat_ws('/', rolsuper::text, rolcreaterole::text, rolcreatedb::text) FROM pg_roles WHERE rolname = current_user`))
 	require.Equal(t, "dealpay", query(t, s.DatabaseURL, `SELECT current_database()`))
@@ -54,7 +64,7 @@ func TestOwnerIsNoSuperuserAndMayMakeRoles(t *testing.T) {
 }
 
 func TestRestartKeepsDataAndAddresses(t *testing.T) {
-	dir := t.TempDir()
+	dir := open(t)
 	first := start(t, dir)
 	conn, err := pgx.Connect(t.Context(), first.DatabaseURL)
 	require.NoError(t, err)
@@ -72,7 +82,7 @@ func TestRestartKeepsDataAndAddresses(t *testing.T) {
 }
 
 func TestRedisForgetsAndComesBack(t *testing.T) {
-	s, err := stores.Start(t.Context(), stores.Options{Dir: t.TempDir(), Redis: true})
+	s, err := stores.Start(t.Context(), stores.Options{Dir: open(t), Redis: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	require.Empty(t, s.DatabaseURL)
@@ -104,7 +114,7 @@ func TestMain(m *testing.M) {
 
 func TestStoresDieWithTheirStarter(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
-	dir := t.TempDir()
+	dir := open(t)
 	cmd.Env = append(os.Environ(), "DEALPAY_STORES_CHILD="+dir)
 	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -123,4 +133,25 @@ func TestStoresDieWithTheirStarter(t *testing.T) {
 		_, err := os.Stat(filepath.Join(dir, "data", "postgres", "postmaster.pid"))
 		return os.IsNotExist(err)
 	}, 10*time.Second, 50*time.Millisecond, "PostgreSQL shut down in order")
+}
+
+func TestDataGoesWhereItsUserCanReach(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root runs the stores as somebody else")
+	}
+	closed := filepath.Join(t.TempDir(), "closed")
+	require.NoError(t, os.Mkdir(closed, 0o700))
+	dir := filepath.Join(closed, "stores")
+	s := start(t, dir)
+	require.NotEmpty(t, query(t, s.DatabaseURL, `SELECT version()`))
+	_, err := os.Stat(filepath.Join(dir, "data"))
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.NoError(t, s.Close())
+	left, err := filepath.Glob("/var/lib/dealpay-*")
+	require.NoError(t, err)
+	require.NotEmpty(t, left)
+	require.NoError(t, stores.Discard(dir))
+	now, err := filepath.Glob("/var/lib/dealpay-*")
+	require.NoError(t, err)
+	require.Len(t, now, len(left)-1)
 }

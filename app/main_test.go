@@ -1,0 +1,20 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+)
+
+// asProgram makes this test binary be the program itself, so that tests can start and kill real processes of it.
+const asProgram = "DEALPAY_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	gin.SetMode(gin.ReleaseMode)
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dealpay/dealpay/app/demo"
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/standintest"
+	"github.com/dealpay/dealpay/tenants/tenantstest"
+	"github.com/stretchr/testify/require"
+)
+
+// scene is the whole house in this process, on stores of its own, with the stand-ins around it. Its clock is real time
+// plus what the test advances; the stand-ins live in real time.
+type scene struct {
+	*testing.T
+	house   *house
+	clock   *standintest.Clock
+	app     string // base URL of the house
+	stands  string // base URL of the stand-ins
+	control map[string]string
+	client  *http.Client // a browser, an integrator, a CRM's or an acquirer's server
+	outages sync.Map     // hosts of stand-ins that answer 502
+	accounts map[crm.System]*account
+	stopWork func()
+}
+
+// account is one tenant of the scene, with an administrator's key.
+type account struct {
+	*scene
+	demo.Tenant
+	id tenants.ID
+}
+
+func newScene(t *testing.T, change ...func(*config)) *scene {
+	t.Helper()
+	fixture := tenantstest.DB(t)
+	s := &scene{T: t, clock: &standintest.Clock{}, client: demo.LoopbackClient(20 * time.Second), accounts: map[crm.System]*account{}}
+	app, stands := httptest.NewUnstartedServer(nil), httptest.NewUnstartedServer(nil)
+	suffix := ".localhost:" + portOf(t, stands)
+	s.app, s.stands = "http://dealpay.localhost:"+portOf(t, app), "http://127.0.0.1:"+portOf(t, stands)
+	s.control = demo.Controls(s.stands)
+	standins := demo.NewStandins(s.app, suffix, "1.0.0", demo.LoopbackClient(10*time.Second))
+	stands.Config.Handler = s.outside(standins)
+	stands.Start()
+	t.Cleanup(func() {
+		standins.Close()
+		stands.Close()
+	})
+	c := sceneConfig(s.app, suffix)
+	c.DatabaseURL, c.RedisURL, c.Keyset = fixture.URL, tenantstest.Redis(t), tenants.Secret(fixture.Keyset)
+	for _, do := range change {
+		do(&c)
+	}
+	require.NoError(t, c.check())
+	var err error
+	s.house, err = buildAt(t.Context(), c, s.clock.Now)
+	require.NoError(t, err)
+	t.Cleanup(s.house.close)
+	app.Config.Handler = s.house.routes()
+	app.Start()
+	t.Cleanup(app.Close)
+	s.work()
+	seeder := &demo.Seeder{DB: s.house.db, App: s.app, Controls: s.control, Client: s.client}
+	seeded, err := seeder.Seed(t.Context())
+	require.NoError(t, err)
+	for _, one := range seeded {
+		id, err := tenants.Restore(one.ID)
+		require.NoError(t, err)
+		s.accounts[crm.System(one.CRM)] = &account{scene: s, Tenant: one, id: id}
+	}
+	return s
+}
+
+func sceneConfig(app, suffix string) config {
+	host := func(name string) string { return "http://" + name + suffix }
+	return config{PublicURL: app, LogLevel: "error", Concurrency: 8, DBConns: 10, Egress: "default", StrictTokens: true,
+		CRMHosts: []string{"bitrix24.com.localhost", "oauth.bitrix.info.localhost", "oauth.bitrix24.tech.localhost", "amocrm.ru.localhost", "kommo.com.localhost"},
+		Bitrix24: oauthApp{ClientID: demo.Bitrix24ID, ClientSecret: demo.Bitrix24Secret, AuthURL: host("oauth.bitrix.info") + "," + host("oauth.bitrix24.tech")},
+		AmoCRM:   oauthApp{ClientID: demo.AmoCRMID, ClientSecret: demo.AmoSecret, AuthURL: host("www.amocrm.ru")},
+		Kommo:    oauthApp{ClientID: demo.KommoID, ClientSecret: demo.AmoSecret, AuthURL: host("www.kommo.com")},
+		VposAmURL: host("api.vpos.am")}
+}
+
+func portOf(t testing.TB, s *httptest.Server) string {
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	require.NoError(t, err)
+	return port
+}
+
+// outside serves the stand-ins, except those that are down. Their control API answers in any case.
+func (s *scene) outside(standins http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, down := s.outages.Load(demo.Name(r.Host)); down && !strings.Contains(r.URL.Path, "/_control/") {
+			http.Error(w, "<html><body><h1>502 Bad Gateway</h1></body></html>", http.StatusBadGateway)
+			return
+		}
+		standins.ServeHTTP(w, r)
+	})
+}
+
+// work starts a worker.
+func (s *scene) work() {
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.house.work(ctx)
+	}()
+	s.stopWork = sync.OnceFunc(func() {
+		stop()
+		<-ended
+	})
+	s.Cleanup(s.stopWork)
+}
