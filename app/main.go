@@ -30,16 +30,19 @@ type commands struct {
 
 func main() {
 	gin.SetMode(gin.ReleaseMode)
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "dealpay:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var c commands
 	parsed := kong.Parse(&c, kong.Name("dealpay"), kong.Description("Payments inside the CRM, verified with the acquirer."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.UsageOnError())
-	if err := parsed.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "dealpay:", err)
-		stop()
-		os.Exit(1)
-	}
+	return parsed.Run()
 }
 
 // withHouse builds the house from the environment, runs fn and closes it.

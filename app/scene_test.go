@@ -15,6 +15,7 @@ import (
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/standintest"
 	"github.com/dealpay/dealpay/tenants/tenantstest"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 )
 
@@ -22,13 +23,13 @@ import (
 // plus what the test advances; the stand-ins live in real time.
 type scene struct {
 	*testing.T
-	house   *house
-	clock   *standintest.Clock
-	app     string // base URL of the house
-	stands  string // base URL of the stand-ins
-	control map[string]string
-	client  *http.Client // a browser, an integrator, a CRM's or an acquirer's server
-	outages sync.Map     // hosts of stand-ins that answer 502
+	house    *house
+	clock    *standintest.Clock
+	app      string // base URL of the house
+	stands   string // base URL of the stand-ins
+	control  map[string]string
+	client   *http.Client // a browser, an integrator, a CRM's or an acquirer's server
+	outages  sync.Map     // hosts of stand-ins that answer 502
 	accounts map[crm.System]*account
 	stopWork func()
 }
@@ -61,6 +62,7 @@ func newScene(t *testing.T, change ...func(*config)) *scene {
 		do(&c)
 	}
 	require.NoError(t, c.check())
+	remember(t, c.RedisURL)
 	var err error
 	s.house, err = buildAt(t.Context(), c, s.clock.Now)
 	require.NoError(t, err)
@@ -68,9 +70,10 @@ func newScene(t *testing.T, change ...func(*config)) *scene {
 	app.Config.Handler = s.house.routes()
 	app.Start()
 	t.Cleanup(app.Close)
-	s.work()
 	seeder := &demo.Seeder{DB: s.house.db, App: s.app, Controls: s.control, Client: s.client}
-	seeded, err := seeder.Seed(t.Context())
+	require.NoError(t, seeder.Install(t.Context()))
+	s.work()
+	seeded, err := seeder.Prepare(t.Context())
 	require.NoError(t, err)
 	for _, one := range seeded {
 		id, err := tenants.Restore(one.ID)
@@ -80,13 +83,22 @@ func newScene(t *testing.T, change ...func(*config)) *scene {
 	return s
 }
 
+// remember makes Redis look an hour old, so that CRM calls are not paced as after a loss.
+func remember(t *testing.T, url string) {
+	options, err := redis.ParseURL(url)
+	require.NoError(t, err)
+	client := redis.NewClient(options)
+	defer func() { _ = client.Close() }()
+	require.NoError(t, client.Set(t.Context(), "dp:lim:born", time.Now().Add(-time.Hour).UnixMilli(), 0).Err())
+}
+
 func sceneConfig(app, suffix string) config {
 	host := func(name string) string { return "http://" + name + suffix }
-	return config{PublicURL: app, LogLevel: "error", Concurrency: 8, DBConns: 10, Egress: "default", StrictTokens: true,
-		CRMHosts: []string{"bitrix24.com.localhost", "oauth.bitrix.info.localhost", "oauth.bitrix24.tech.localhost", "amocrm.ru.localhost", "kommo.com.localhost"},
-		Bitrix24: oauthApp{ClientID: demo.Bitrix24ID, ClientSecret: demo.Bitrix24Secret, AuthURL: host("oauth.bitrix.info") + "," + host("oauth.bitrix24.tech")},
-		AmoCRM:   oauthApp{ClientID: demo.AmoCRMID, ClientSecret: demo.AmoSecret, AuthURL: host("www.amocrm.ru")},
-		Kommo:    oauthApp{ClientID: demo.KommoID, ClientSecret: demo.AmoSecret, AuthURL: host("www.kommo.com")},
+	return config{PublicURL: app, LogLevel: "warn", Concurrency: 8, DBConns: 10, Egress: "default", StrictTokens: true,
+		CRMHosts:  []string{"bitrix24.com.localhost", "oauth.bitrix.info.localhost", "oauth.bitrix24.tech.localhost", "amocrm.ru.localhost", "kommo.com.localhost"},
+		Bitrix24:  oauthApp{ClientID: demo.Bitrix24ID, ClientSecret: demo.Bitrix24Secret, AuthURL: host("oauth.bitrix.info") + "," + host("oauth.bitrix24.tech")},
+		AmoCRM:    oauthApp{ClientID: demo.AmoCRMID, ClientSecret: demo.AmoSecret, AuthURL: host("www.amocrm.ru")},
+		Kommo:     oauthApp{ClientID: demo.KommoID, ClientSecret: demo.AmoSecret, AuthURL: host("www.kommo.com")},
 		VposAmURL: host("api.vpos.am")}
 }
 

@@ -1,13 +1,17 @@
 package main
 
-import ("testing";"time";"runtime/pprof";"os")
+import (
+	"testing"
+	"time"
+)
 
 func TestX(t *testing.T) {
-	b := time.Now()
-	s := newScene(t)
-	t.Log(time.Since(b), s.accounts)
-	b = time.Now()
-	go func(){ time.Sleep(800*time.Millisecond); pprof.Lookup("goroutine").WriteTo(os.Stdout, 2) }()
-	s.stopWork()
-	t.Log("stop", time.Since(b))
+	for range 3 {
+		b := time.Now()
+		s := newScene(t)
+		t.Log(time.Since(b))
+		b = time.Now()
+		s.stopWork()
+		t.Log("stop", time.Since(b))
+	}
 }

@@ -17,6 +17,6 @@ export default defineConfig({
     target: 'es2022',
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 1000, // an administrator opens it twice
-    rollupOptions: {input: {settings: here('settings.html')}},
+    rollupOptions: {input: {settings: here('settings.html')}, output: {chunkFileNames: 'settings-[name]-[hash].js'}},
   },
 })

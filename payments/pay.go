@@ -75,7 +75,7 @@ func (s *Service) Pay(ctx context.Context, id tenants.ID, invoice uuid.UUID, tok
 		return *o.ready, nil
 	}
 	o.back = s.PublicURL + "/p/" + token + "/back"
-	order := o.order(lang, s.PublicURL)
+	order := o.order(lang)
 	checkout, err := s.Providers[o.attempt.Acquirer].Start(ctx, o.conn, order)
 	if err != nil {
 		return Checkout{}, s.notStarted(ctx, id, o, err)
@@ -83,7 +83,7 @@ func (s *Service) Pay(ctx context.Context, id tenants.ID, invoice uuid.UUID, tok
 	return checkout, s.started(ctx, id, o, checkout)
 }
 
-func (o opening) order(lang, public string) Order {
+func (o opening) order(lang string) Order {
 	a := o.attempt
 	return Order{Attempt: a.ID.String(), Reference: a.Reference, Number: a.Number, Amount: Money{Minor: a.Minor, Currency: a.Currency},
 		Description: o.invoice.Purpose, ReturnURL: o.back, NotifyURL: o.hook, Language: lang, Deadline: o.invoice.ExpiresAt, ProviderRef: a.ProviderRef}

@@ -136,7 +136,7 @@ func (s *Service) SendRefund(ctx context.Context, id tenants.ID, refundID uuid.U
 		}
 		now := s.Now()
 		r.SentAt = &now
-		err := refunder.Refund(ctx, o.conn, o.order("en", s.PublicURL), r.ID.String(), Money{Minor: r.Minor, Currency: r.Currency})
+		err := refunder.Refund(ctx, o.conn, o.order("en"), r.ID.String(), Money{Minor: r.Minor, Currency: r.Currency})
 		switch {
 		case errors.Is(err, ErrRefused), errors.Is(err, ErrCredentials):
 			return time.Time{}, s.closeRefund(ctx, id, r, "refused", "the acquirer refused the refund")

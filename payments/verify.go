@@ -85,7 +85,7 @@ func (s *Service) Verify(ctx context.Context, id tenants.ID, attemptID uuid.UUID
 	if !ok {
 		return fmt.Errorf("%w: no adapter for %s", ErrUnavailable, o.attempt.Acquirer)
 	}
-	seen, err := provider.Look(ctx, o.conn, o.order("en", s.PublicURL))
+	seen, err := provider.Look(ctx, o.conn, o.order("en"))
 	if err != nil && !errors.Is(err, ErrNothingNew) {
 		return err
 	}

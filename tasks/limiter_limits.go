@@ -64,12 +64,12 @@ var sevenPerSecond = Limits{
 	Block: 5 * time.Minute, MaxBlock: 2 * time.Hour,
 }
 
-// AmoCRM: 7 a second per integration and account. The other documented limit, 50 a second per
+// AmoCRM allows 7 a second per integration and account. The other documented limit, 50 a second per
 // account over all integrations, is shared with strangers: we cannot count it, only believe
 // its 429 (vendor's page "Limitations"; protocol: crm-rate-limits).
 var AmoCRM = sevenPerSecond
 
-// Kommo: 7 a second per account; its status-code page words the limit, and the block after
+// Kommo allows 7 a second per account; its status-code page words the limit, and the block after
 // abuse, per IP address (vendor's pages "Limitations" and "HTTP codes"; protocol:
 // crm-rate-limits). So one address gets 7 a second over all accounts.
 var Kommo = kommo()

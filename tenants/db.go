@@ -48,7 +48,7 @@ func pool(ctx context.Context, url, role string, conns int) (*pgxpool.Pool, erro
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	config.MaxConns = int32(conns) //nolint:gosec // a few dozen
+	config.MaxConns = int32(conns)
 	config.ConnConfig.RuntimeParams["role"] = role
 	config.ConnConfig.RuntimeParams["application_name"] = role
 	config.ConnConfig.RuntimeParams["statement_timeout"] = "30000"

@@ -70,9 +70,9 @@ func (s *Service) complete(ctx context.Context, w caller, in api.NewInvoice) (pa
 	terms := payments.Terms{Purpose: d.Purpose, ExpiresAt: d.ExpiresAt}
 	switch {
 	case in.Amount != nil:
-		terms.Amount = payments.Money(*in.Amount)
+		terms.Amount = *in.Amount
 	case d.Amount != nil:
-		terms.Amount = payments.Money(*d.Amount)
+		terms.Amount = *d.Amount
 	default:
 		return payments.NewInvoice{}, &payments.Invalid{Code: "deal_amount_unusable",
 			Detail: "The deal has no amount that is still to be paid. Give the amount, or set it in the deal."}
@@ -173,7 +173,7 @@ func (s *Service) EditInvoice(c *gin.Context) {
 	s.onInvoice(c, http.StatusOK, &in, func(ctx context.Context, w caller, id uuid.UUID, _ []byte) (payments.Invoice, error) {
 		var t payments.Terms
 		if in.Amount != nil {
-			t.Amount = payments.Money(*in.Amount)
+			t.Amount = *in.Amount
 		}
 		if in.Purpose != nil {
 			t.Purpose = *in.Purpose

@@ -53,6 +53,11 @@ func (s *Seeder) Seed(ctx context.Context) ([]Tenant, error) {
 	if err := s.Install(ctx); err != nil {
 		return nil, err
 	}
+	return s.Prepare(ctx)
+}
+
+// Prepare makes what is installed ready to take payments.
+func (s *Seeder) Prepare(ctx context.Context) ([]Tenant, error) {
 	var seeded []Tenant
 	for _, a := range accounts {
 		t, err := s.prepare(ctx, a.system, a.host)

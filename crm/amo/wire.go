@@ -61,7 +61,7 @@ var decimals = map[string]int{"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, 
 // number of decimals; further decimals are kept when they are not zero. It returns "" for what is no amount.
 // Digits are moved as text, so nothing is rounded.
 func decimal(raw, currency string) string {
-	sign, whole, frac := "", "", ""
+	var sign, whole, frac string
 	if m := plain.FindStringSubmatch(raw); m != nil {
 		sign, whole, frac = m[1], m[2], m[3]
 	} else if m := exp.FindStringSubmatch(raw); m != nil {

@@ -25,7 +25,7 @@ var kinds = map[string]crm.EventKind{
 func ParseEvent(r *http.Request) (crm.Event, error) {
 	values, err := form(r)
 	if err != nil {
-		return crm.Event{}, fmt.Errorf("%w: %v", ErrEvent, err)
+		return crm.Event{}, fmt.Errorf("%w: %w", ErrEvent, err)
 	}
 	name := strings.ToUpper(values.Get("event"))
 	kind, ok := kinds[name]

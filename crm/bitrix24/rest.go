@@ -199,7 +199,7 @@ func post(ctx context.Context, client *http.Client, to string, v any) (reply, *c
 	if err != nil {
 		return reply{}, fail(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err == nil && len(body) > maxBody {
 		err = errors.New("answer is too large")

@@ -41,7 +41,14 @@ await shot('card-refund-245', '/card?state=paid', 245, {act: async page => {
   await page.getByTestId('refund').click()
 }})
 await shot('card-decide-245', '/card?state=needs', 245, {act: page => page.getByTestId('decision-refund').click()})
-await shot('settings-400', '/settings', 400)
-await shot('settings-1200', '/settings', 1200)
+for (const section of ['overview', 'acquirers', 'deals', 'links', 'exceptions', 'audit', 'keys']) {
+  for (const width of [400, 1200]) await shot(`settings-${section}-${width}`, `/settings#${section}`, width)
+}
+await shot('settings-connect-400', '/settings?lang=hy#acquirers', 400, {act: page => page.getByTestId('connect-idram').click()})
+await shot('settings-dark-1200', '/settings?lang=ru#overview', 1200, {scheme: 'dark'})
+await shot('settings-refused-1200', '/settings#deals', 1200, {act: async page => {
+  await page.getByTestId('stage-awaiting_payment').first().click()
+  await page.getByRole('option', {name: 'Deal won (won)'}).click()
+}})
 await browser.close()
 server.close()

@@ -1,6 +1,7 @@
 package acquirertest
 
 import (
+	"errors"
 	_ "embed"
 	"html/template"
 	"net/http"
@@ -41,7 +42,7 @@ type view struct {
 // Show answers GET of the page of the payment ref.
 func (g Page) Show(w http.ResponseWriter, _ *http.Request, ref string) {
 	p, err := g.Desk.Books.Pay(ref, Abandoned) // looking at the page is what a customer who leaves does
-	if err == ErrUnknown {
+	if errors.Is(err, ErrUnknown) {
 		http.Error(w, "no such payment", http.StatusNotFound)
 		return
 	}
@@ -66,7 +67,7 @@ func (g Page) Press(w http.ResponseWriter, r *http.Request, ref string) {
 	}
 	p, err := g.Desk.Books.Pay(ref, outcome)
 	switch {
-	case err == ErrUnknown:
+	case errors.Is(err, ErrUnknown):
 		http.Error(w, "no such payment", http.StatusNotFound)
 		return
 	case err == nil && outcome != Abandoned && g.Desk.Announce != nil:

@@ -114,7 +114,7 @@ func (p *Provider) call(ctx context.Context, c payments.Connection, operation st
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
 	lost := payments.ErrUnavailable
-	if silent == payments.ErrUnknown {
+	if errors.Is(silent, payments.ErrUnknown) {
 		lost = silent
 	}
 	answer, err := wire.Send(c.HTTP, r, lost)

@@ -91,7 +91,7 @@ func (a answer) judge(o payments.Order, terminal string) (payments.Observation, 
 	if status == state.AttemptPaid {
 		obs.Captured, obs.PaidAt = payments.Money{Minor: taken, Currency: currency}, a.paidAt()
 	}
-	if back > 0 {
+	if status == state.AttemptPaid || status == state.AttemptCancelled {
 		obs.Refunded = payments.Money{Minor: back, Currency: currency}
 	}
 	return obs, nil
@@ -105,7 +105,7 @@ func (a answer) amounts(status state.AttemptStatus) (taken, back int64, ok bool)
 	approved, ok2 := detail.Minor("approvedAmount")
 	deposited, ok3 := detail.Minor("depositedAmount")
 	back, ok4 := detail.Minor("refundedAmount")
-	if detail == nil {
+	if len(detail) == 0 {
 		approved, back = asked, a.refunds()
 		if deposited, ok3 = a.Minor("depositAmount"); deposited > 0 && a.Code("orderStatus") == "2" {
 			approved = deposited // the short call

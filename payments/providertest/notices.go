@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"bytes"
+	"net/http"
 	"slices"
 	"time"
 
@@ -99,6 +100,32 @@ func (s *suite) noise() {
 		}
 		require.False(s, heard.Authentic)
 	}
+}
+
+// precheck asks whether money may be taken: nothing is taken after a no, and the question names order and amount.
+func (s *suite) precheck() {
+	asker, ok := s.Provider.(payments.Prechecker)
+	if !ok {
+		s.Skip("this acquirer takes money without asking")
+	}
+	s.hook.decide(true)
+	o, url := s.start()
+	status, text := s.post("pay", map[string]any{"url": url, "outcome": "paid"})
+	require.Equal(s, http.StatusConflict, status, text)
+	require.Empty(s, s.receive(0), "nothing is told of money that was not taken")
+	asked := s.hook.questions()
+	require.Len(s, asked, 1)
+	reference, amount, err := asker.Precheck(s.Connection, asked[0])
+	require.NoError(s, err)
+	require.Equal(s, o.Reference, reference)
+	require.Equal(s, o.Amount, amount)
+	heard, err := s.Provider.Hear(s.Connection, asked[0])
+	require.False(s, err == nil && heard.Authentic, "a question is no payment")
+	s.hook.decide(false)
+	o, seen := s.bought("paid")
+	require.Equal(s, o.Amount, seen.Captured)
+	_, _, err = asker.Precheck(s.Connection, s.newest(o.Reference))
+	require.ErrorIs(s, err, payments.ErrNotice, "a payment is no question")
 }
 
 func (s *suite) describes() {

@@ -3,6 +3,7 @@ package providertest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -35,6 +36,8 @@ type Fixture struct {
 	Private []string
 	// Lacks names outcomes of /_control/pay that this acquirer cannot have, such as "wrong_currency".
 	Lacks []string
+	// RefundPath is part of the path of the call that gives a whole payment back; "efund" when empty.
+	RefundPath string
 	// Dated says that notices carry their time, so that an old one is not authentic.
 	Dated bool
 }
@@ -60,10 +63,13 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		"forged and old notices are not authentic":   (*suite).forged,
 		"an authentic notice never changes by bytes": (*suite).tampered,
 		"noise is no notice":                         (*suite).noise,
+		"money is taken only after a yes":            (*suite).precheck,
 		"a description fit for a form":               (*suite).describes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &suite{T: t, Fixture: open(t), hook: &mailbox{}}
+			s.RefundPath = cmp.Or(s.RefundPath, "efund")
+			s.hook.answer = s.reply
 			server := httptest.NewServer(s.hook)
 			t.Cleanup(server.Close)
 			s.notifyURL = server.URL + "/hooks/key"
@@ -106,17 +112,28 @@ func (s *suite) url(c payments.Checkout) string {
 	return c.URL
 }
 
-// bought is an order that was paid for, and what a look at it says.
+// bought is an order that was paid for, and what is known of it then.
 func (s *suite) bought(outcome string) (payments.Order, payments.Observation) {
 	s.Helper()
 	o, url := s.start()
 	s.pay(url, outcome)
-	return o, s.look(o)
+	seen := s.look(o)
+	if o.ProviderRef == "" { // only the notice named it
+		o.ProviderRef = seen.ProviderRef
+	}
+	return o, seen
 }
 
+// look is what is known of a paid order: the acquirer's answer or, where there is no status call, its newest notice.
 func (s *suite) look(o payments.Order) payments.Observation {
 	s.Helper()
-	seen, err := s.Provider.Look(s.Context(), s.Connection, o)
+	var seen payments.Observation
+	var err error
+	if teller, ok := s.Provider.(payments.Teller); ok {
+		seen, err = teller.Tell(s.Connection, s.newest(o.Reference))
+	} else {
+		seen, err = s.Provider.Look(s.Context(), s.Connection, o)
+	}
 	require.NoError(s, err)
 	s.clean(seen)
 	return seen
@@ -147,13 +164,19 @@ func (s *suite) fault(f standintest.Fault) {
 // command posts to the control API.
 func (s *suite) command(name string, in any) {
 	s.Helper()
+	status, text := s.post(name, in)
+	require.Equal(s, http.StatusOK, status, "%s: %s", name, text)
+}
+
+func (s *suite) post(name string, in any) (status int, answer string) {
+	s.Helper()
 	body, err := json.Marshal(in)
 	require.NoError(s, err)
 	res, err := http.Post(s.Control+"/_control/"+name, "application/json", bytes.NewReader(body))
 	require.NoError(s, err)
 	defer res.Body.Close()
 	text, _ := io.ReadAll(res.Body)
-	require.Equal(s, http.StatusOK, res.StatusCode, "%s: %s", name, text)
+	return res.StatusCode, string(text)
 }
 
 func (s *suite) lacks(outcome string) bool { return slices.Contains(s.Lacks, outcome) }
@@ -179,17 +202,61 @@ func (s *suite) entry(o payments.Order) (captured, refunded int64) {
 	return 0, 0
 }
 
-// mailbox keeps the notices it receives.
+// mailbox keeps the notices it receives and answers as a merchant would.
 type mailbox struct {
-	mu  sync.Mutex
-	got []payments.Notice
+	answer func(n payments.Notice) (keep bool, status int, contentType string, body []byte)
+
+	mu     sync.Mutex
+	got    []payments.Notice
+	refuse bool // the merchant's answer to a precheck
+	asked  []payments.Notice
 }
 
-func (m *mailbox) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+func (m *mailbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
+	n := payments.Notice{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header.Clone(), Body: body, ReceivedAt: time.Now()}
 	m.mu.Lock()
-	m.got = append(m.got, payments.Notice{Method: r.Method, Query: r.URL.RawQuery, Header: r.Header.Clone(), Body: body, ReceivedAt: time.Now()})
+	defer m.mu.Unlock()
+	keep, status, contentType, reply := m.answer(n)
+	if keep {
+		m.got = append(m.got, n)
+	} else {
+		m.asked = append(m.asked, n)
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(reply)
+}
+
+func (m *mailbox) decide(refuse bool) {
+	m.mu.Lock()
+	m.refuse = refuse
 	m.mu.Unlock()
+}
+
+func (m *mailbox) questions() []payments.Notice {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.asked)
+}
+
+// reply answers a notice, which is kept, or a precheck, which is none.
+func (s *suite) reply(n payments.Notice) (keep bool, status int, contentType string, body []byte) {
+	outcome := payments.Accepted
+	if asker, ok := s.Provider.(payments.Prechecker); ok {
+		if _, _, err := asker.Precheck(s.Connection, n); err == nil {
+			if s.hook.refuse {
+				outcome = payments.Rejected
+			}
+			status, contentType, body = s.Provider.(payments.Replier).Reply(outcome)
+			return false, status, contentType, body
+		}
+	}
+	if replier, ok := s.Provider.(payments.Replier); ok {
+		status, contentType, body = replier.Reply(outcome)
+		return true, status, contentType, body
+	}
+	return true, http.StatusOK, "text/plain", nil
 }
 
 // receive waits for n notices.
@@ -203,6 +270,20 @@ func (s *suite) receive(n int) []payments.Notice {
 		return len(got) >= n
 	}, 5*time.Second, 5*time.Millisecond)
 	return got
+}
+
+// newest waits for a notice about this order and returns the last one.
+func (s *suite) newest(reference string) (found payments.Notice) {
+	s.Helper()
+	require.Eventually(s, func() bool {
+		for _, n := range s.receive(0) {
+			if heard, err := s.Provider.Hear(s.Connection, n); err == nil && heard.Reference == reference {
+				found = n
+			}
+		}
+		return found.Body != nil
+	}, 5*time.Second, 5*time.Millisecond)
+	return found
 }
 
 func (s *suite) refunder() payments.Refunder {

@@ -171,7 +171,7 @@ func (p *Provider) Check(ctx context.Context, c payments.Connection) error {
 	case errors.Is(err, payments.ErrCredentials):
 		return fmt.Errorf("vposam: check: %w", err)
 	case err != nil: // whatever else is answered here is not the API we know
-		return fmt.Errorf("%w: vposam: check: %v", payments.ErrUnavailable, err)
+		return fmt.Errorf("%w: vposam: check: %w", payments.ErrUnavailable, err)
 	}
 	names, err := parseProviders(answer)
 	if err != nil {

@@ -41,7 +41,7 @@ func Send(client *http.Client, r *http.Request, lost error) (Answer, error) {
 		}
 		return Answer{}, fmt.Errorf("%w: no answer", lost)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
 	if err != nil || len(body) > maxBody {

@@ -19,7 +19,7 @@ import (
 func (s *Stores) StartRedis(ctx context.Context) error {
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
-		return errors.New("Redis is not installed: apt-get install redis-server, or set REDIS_URL")
+		return errors.New("redis-server is not installed: apt-get install redis-server, or set REDIS_URL")
 	}
 	config := filepath.Join(s.kept.Data, "redis.conf") // the password would show in a command line
 	if err := s.user.write(config, fmt.Sprintf("bind 127.0.0.1\nport %d\nrequirepass %s\nsave \"\"\nappendonly no\ndatabases 64\n",

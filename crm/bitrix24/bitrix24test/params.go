@@ -117,7 +117,9 @@ func jsonKeys(body []byte, of string) (keys []string) {
 		key := strconv.Itoa(i)
 		if open == json.Delim('{') {
 			var token json.Token
-			token, err = dec.Token()
+			if token, err = dec.Token(); err != nil {
+				break
+			}
 			key, _ = token.(string)
 		}
 		keys = append(keys, key)

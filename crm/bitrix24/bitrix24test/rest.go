@@ -206,11 +206,10 @@ func (c *call) time(outer bool) params {
 // page cuts one page out of rows and sets total and next. start -1 switches counting off
 // (page "Fetching Large Volumes of Data").
 func page[T any](c *call, rows []T, size int) []T {
-	at := 0
 	if text(c.params["start"]) == "-1" {
 		return rows[:min(size, len(rows))]
 	}
-	at = min(number(c.params["start"]), len(rows))
+	at := min(number(c.params["start"]), len(rows))
 	c.total = len(rows)
 	if at+size < len(rows) {
 		c.next = at + size

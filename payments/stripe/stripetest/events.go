@@ -52,7 +52,7 @@ func (s *Server) speak(p acquirertest.Payment, n int, delay time.Duration) {
 func (s *Server) tell(kind string, about object, n int, delay time.Duration) {
 	hook := s.hook
 	body, _ := json.Marshal(object{"id": newID("evt_"), "object": "event", "type": kind, "created": time.Now().Unix(),
-		"livemode": about["livemode"] == true, "api_version": "2024-12-18.acacia", "data": object{"object": about}})
+		"livemode": s.live(), "api_version": "2024-12-18.acacia", "data": object{"object": about}})
 	s.courier.Send(acquirertest.Notice{Name: "notice " + kind, Make: func(ctx context.Context, forged bool) (*http.Request, error) {
 		if hook == "" {
 			return nil, errors.New("no webhook is registered")

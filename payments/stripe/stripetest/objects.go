@@ -20,12 +20,14 @@ func (s *Server) sessionStatus(p acquirertest.Payment) string {
 	return "open"
 }
 
+func (s *Server) live() bool { return strings.HasPrefix(s.cfg.SecretKey, "sk_live_") }
+
 // session is the Checkout Session of a payment. The payer is in it, for the client to leave out.
 func (s *Server) session(p acquirertest.Payment, origin string, expand []string) object {
 	d := s.more[p.Ref]
-	out := object{"id": p.Ref, "object": "checkout.session", "mode": "payment", "livemode": strings.HasPrefix(s.cfg.SecretKey, "sk_live_"),
+	out := object{"id": p.Ref, "object": "checkout.session", "mode": "payment", "livemode": s.live(),
 		"status": s.sessionStatus(p), "payment_status": "unpaid", "amount_total": units(p.Asked), "currency": strings.ToLower(p.Asked.Currency),
-		"client_reference_id": d.attempt, "metadata": s.marks(p), "expires_at": p.Deadline.Unix(), "success_url": p.ReturnURL,
+		"client_reference_id": d.attempt, "metadata": s.marks(p), "expires_at": max(0, p.Deadline.Unix()), "success_url": p.ReturnURL,
 		"payment_intent": nil, "url": nil}
 	if p.Taken() {
 		out["payment_status"] = "paid"

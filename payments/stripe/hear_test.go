@@ -1,0 +1,177 @@
+package stripe_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/stripe"
+	"github.com/dealpay/dealpay/payments/stripe/stripetest"
+)
+
+var sentAt = time.Unix(1_790_000_000, 0)
+
+func notice(body, signature string, received time.Time) payments.Notice {
+	return payments.Notice{Method: "POST", Header: http.Header{"Stripe-Signature": {signature}}, Body: []byte(body), ReceivedAt: received}
+}
+
+const event = `{"id":"evt_1","object":"event","type":"checkout.session.completed","livemode":false,
+	"data":{"object":{"id":"cs_1","object":"checkout.session","metadata":{"attempt":"a","order":"DP-1-1"}}}}`
+
+func TestThePublicVectorsPass(t *testing.T) {
+	var vectors struct {
+		Secret  string
+		Now     int64
+		Body    string
+		Vectors []struct {
+			Name, Header string
+			OK           bool
+		}
+	}
+	fixture(t, "signature-vectors.json", &vectors)
+	require.NotEmpty(t, vectors.Vectors)
+	c := connection(key)
+	c.Credentials["webhook_secret"] = vectors.Secret
+	for _, v := range vectors.Vectors {
+		heard, err := stripe.New(stripe.Config{}).Hear(c, notice(vectors.Body, v.Header, time.Unix(vectors.Now, 0)))
+		require.NoError(t, err)
+		require.Equal(t, v.OK, heard.Authentic, v.Name)
+		require.Equal(t, "cs_test_1", heard.ProviderRef)
+	}
+}
+
+func TestOnlyAGoodSignatureIsAuthentic(t *testing.T) {
+	p := stripe.New(stripe.Config{})
+	good := stripetest.Sign([]byte(event), sentAt, secret)
+	for name, c := range map[string]struct {
+		signature string
+		received  time.Time
+		want      bool
+	}{
+		"now":                     {good, sentAt, true},
+		"at the end of tolerance": {good, sentAt.Add(300 * time.Second), true},
+		"ahead within tolerance":  {good, sentAt.Add(-300 * time.Second), true},
+		"too old":                 {good, sentAt.Add(301 * time.Second), false},
+		"from the future":         {good, sentAt.Add(-301 * time.Second), false},
+		"rotated":                 {stripetest.Sign([]byte(event), sentAt, "whsec_old", secret), sentAt, true},
+		"rotated, ours first":     {stripetest.Sign([]byte(event), sentAt, secret, "whsec_new"), sentAt, true},
+		"an old secret only":      {stripetest.Sign([]byte(event), sentAt, "whsec_old"), sentAt, false},
+		"a broken v1 too":         {good + ",v1=zz", sentAt, true},
+		"a short v1 only":         {"t=1790000000,v1=00", sentAt, false},
+		"spaces":                  {strings.ReplaceAll(good, ",", ", "), sentAt, true},
+		"only an unknown scheme":  {strings.ReplaceAll(good, "v1", "v2"), sentAt, false},
+		"no time":                 {strings.TrimPrefix(good, "t=1790000000,"), sentAt, false},
+		"two times":               {"t=1790000000," + good, sentAt, false},
+		"a time of words":         {"t=now," + strings.TrimPrefix(good, "t=1790000000,"), sentAt, false},
+		"time changed":            {strings.Replace(good, "1790000000", "1790000001", 1), sentAt, false},
+		"an endless time":         {"t=9223372036854775807,v1=00", sentAt, false},
+		"a pair without a value":  {good + ",v1", sentAt, false},
+		"empty":                   {"", sentAt, false},
+		"endless":                 {good + strings.Repeat(",v0=00", 2000), sentAt, false},
+	} {
+		heard, err := p.Hear(connection(key), notice(event, c.signature, c.received))
+		require.NoError(t, err, name)
+		require.Equal(t, c.want, heard.Authentic, name)
+		require.True(t, heard.Signed)
+		require.Equal(t, "DP-1-1", heard.Reference)
+		require.Equal(t, c.want, heard.Key == "evt_1", "a forged notice must not take the genuine one's key")
+	}
+	twice := notice(event, good, sentAt)
+	twice.Header.Add("Stripe-Signature", good)
+	heard, err := p.Hear(connection(key), twice)
+	require.NoError(t, err)
+	require.False(t, heard.Authentic)
+	heard, err = stripe.New(stripe.Config{Now: func() time.Time { return sentAt }}).Hear(connection(key), notice(event, good, time.Time{}))
+	require.NoError(t, err)
+	require.True(t, heard.Authentic)
+}
+
+func TestAnEventNamesWhatIsOursAndNothingElse(t *testing.T) {
+	p := stripe.New(stripe.Config{})
+	for object, want := range map[string][2]string{
+		`"object":"checkout.session","id":"cs_1","metadata":{"attempt":"a","order":"o"}`:                 {"o", "cs_1"},
+		`"object":"payment_intent","id":"pi_1","metadata":{"attempt":"a","order":"o"}`:                   {"o", "pi_1"},
+		`"object":"charge","id":"ch_1","payment_intent":"pi_1","metadata":{"attempt":"a","order":"o"}`:   {"o", "pi_1"},
+		`"object":"refund","id":"re_1","payment_intent":"pi_1","metadata":{}`:                            {"", "pi_1"},
+		`"object":"dispute","id":"dp_1","payment_intent":{"id":"pi_1"},"metadata":null`:                  {"", "pi_1"},
+		`"object":"dispute","id":"dp_1","payment_intent":null`:                                           {"", ""},
+		`"object":"checkout.session","id":"cs_1","metadata":{"order":"of another shop"}`:                 {"", ""},
+		`"object":"charge","id":"ch_1","payment_intent":"pi_1"`:                                          {"", ""},
+		`"object":"payout","id":"po_1"`:                                                                  {"", ""},
+		`"object":"checkout.session","id":"a@b.c","metadata":{"attempt":"a","order":"+37400000000"}`:     {"", ""},
+		`"object":"checkout.session","id":7,"metadata":{"attempt":"a","order":["o"]},"payment_intent":1`: {"", ""},
+	} {
+		body := `{"id":"evt_1","object":"event","data":{"object":{` + object + `}}}`
+		heard, err := p.Hear(connection(key), notice(body, stripetest.Sign([]byte(body), sentAt, secret), sentAt))
+		require.NoError(t, err, object)
+		require.True(t, heard.Authentic)
+		require.Equal(t, want, [2]string{heard.Reference, heard.ProviderRef}, object)
+	}
+	for _, extra := range []string{`"livemode":true`, `"account":"acct_1"`} {
+		body := `{` + extra + `,"id":"evt_1","object":"event","data":{"object":{}}}`
+		heard, err := p.Hear(connection(key), notice(body, stripetest.Sign([]byte(body), sentAt, secret), sentAt))
+		require.NoError(t, err)
+		require.False(t, heard.Authentic, extra)
+	}
+	for _, body := range []string{`{}`, `{"id":"evt_1"}`, `{"object":"event"}`, `{"object":"event","id":"a b"}`, `{"object":"event","id":"e","data":[]}`} {
+		_, err := p.Hear(connection(key), notice(body, "", sentAt))
+		require.ErrorIs(t, err, payments.ErrNotice, body)
+	}
+}
+
+func FuzzHear(f *testing.F) {
+	f.Add(event, "t=1790000000,v1=00")
+	f.Add(`{"id":"evt_1","object":"event","data":{"object":{"object":"dispute","payment_intent":{"id":5}}}}`, "")
+	f.Add(`{"id":"evt_1","object":"event","data":null}`, "t=,v1=,v1")
+	p := stripe.New(stripe.Config{})
+	f.Fuzz(func(t *testing.T, body, signature string) {
+		heard, err := p.Hear(connection(key), notice(body, signature, sentAt))
+		if err != nil {
+			require.ErrorIs(t, err, payments.ErrNotice)
+			return
+		}
+		require.False(t, heard.Authentic, "nobody guesses a signature")
+		require.Empty(t, heard.Key)
+		require.False(t, strings.ContainsAny(heard.Reference+heard.ProviderRef, " @/\"<>"))
+	})
+}
+
+// FuzzLook gives any body as the answer to everything. No answer panics; nothing that is not paid has money; evidence
+// never holds what an address, a phone number or a card needs.
+func FuzzLook(f *testing.F) {
+	for _, seed := range []string{
+		`{"id":"cs_1","status":"complete","payment_status":"paid","amount_total":5,"currency":"amd","payment_intent":"pi_1","data":[{"id":"x","amount":5,"status":"succeeded"}]}`,
+		`{"id":"cs_1","status":"complete","payment_status":"unpaid","payment_intent":{"id":"pi_1","status":"requires_capture","latest_charge":{"amount_captured":5}}}`,
+		`{"id":"a@b.c","status":"+37400000000","payment_intent":{"id":[]}}`, `[]`, `{"data":{}}`, `{"payment_intent":[{}]}`,
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		c := connection(key)
+		c.HTTP = &http.Client{Transport: answering(body)}
+		seen, err := stripe.New(stripe.Config{}).Look(context.Background(), c, payments.Order{Attempt: "a", ProviderRef: "cs_1"})
+		require.False(t, strings.ContainsAny(string(seen.Raw), "@/<>* "), "%s", seen.Raw)
+		if err != nil {
+			require.Empty(t, seen.Status)
+			return
+		}
+		require.True(t, seen.Status == state.AttemptPaid || seen.Captured.Minor == 0)
+		require.LessOrEqual(t, seen.Refunded.Minor, seen.Captured.Minor)
+		require.True(t, json.Valid(seen.Raw))
+	})
+}
+
+// answering is a transport that gives this body to every request.
+type answering string
+
+func (a answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(string(a))), Request: r}, nil
+}
