@@ -40,13 +40,15 @@ type running struct {
 	tenants  []demo.Tenant
 	mu       sync.Mutex
 	pids     map[string]int
+	private  map[string]int // pids of private stores
+	keeping  sync.WaitGroup
 }
 
 // Run starts everything in the foreground.
 func (d demoCommand) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	r := &running{command: d, pids: map[string]int{}}
+	r := &running{command: d, pids: map[string]int{}, private: map[string]int{}}
 	defer r.close(stop)
 	if err := r.start(ctx); err != nil {
 		return err
@@ -80,7 +82,27 @@ func (r *running) start(ctx context.Context) error {
 	for n := 1; n <= r.command.Workers; n++ {
 		r.parts.Start(ctx, fmt.Sprintf("work-%d", n), "work")
 	}
+	if r.stores != nil {
+		r.keeping.Go(func() { r.stores.Keep(ctx, r.storeStarted) })
+	}
 	return r.seed(ctx)
+}
+
+// storeStarted notes a store's process, which is started again like every other part.
+func (r *running) storeStarted(name string, pid int, err error) {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "demo: %s: %v\n", name, err)
+		return
+	}
+	r.mu.Lock()
+	r.private[name] = pid
+	ready := r.tenants != nil
+	r.mu.Unlock()
+	if ready {
+		if err := r.writeReady(); err != nil {
+			fmt.Fprintln(os.Stderr, "demo:", err)
+		}
+	}
 }
 
 // openStores starts private stores where none are given.
@@ -247,8 +269,12 @@ func (r *running) writeReady() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	processes := r.parts.Processes()
+	for name, pid := range r.private {
+		processes = append(processes, demo.Process{Name: name, PID: pid})
+	}
 	raw, err := json.MarshalIndent(map[string]any{"app_url": r.appURL, "standins_url": r.standins, "database_url": r.config.DatabaseURL,
-		"redis_url": r.config.RedisURL, "processes": r.parts.Processes(), "tenants": r.tenants, "control": demo.Controls(r.standins)}, "", "  ")
+		"redis_url": r.config.RedisURL, "processes": processes, "tenants": r.tenants, "control": demo.Controls(r.standins)}, "", "  ")
 	if err != nil {
 		return err
 	}
@@ -292,6 +318,7 @@ func (r *running) close(stop context.CancelFunc) {
 	if r.parts != nil {
 		r.parts.Wait()
 	}
+	r.keeping.Wait()
 	if r.stores != nil {
 		if err := r.stores.Close(); err != nil {
 			fmt.Fprintln(os.Stderr, "demo:", err)

@@ -212,21 +212,24 @@ func (c *Control) Handler() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /_control/clock", func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
-			Advance string `json:"advance"` // Go duration, such as "90m"
-			Seconds int64  `json:"seconds"`
-			MS      int64  `json:"ms"`
+			Advance any   `json:"advance"` // Go duration, such as "90m", or a number of seconds
+			Seconds int64 `json:"seconds"`
+			MS      int64 `json:"ms"`
 		}
 		if !Decode(w, r, &in) {
 			return
 		}
 		d := time.Duration(in.Seconds)*time.Second + time.Duration(in.MS)*time.Millisecond
-		if in.Advance != "" {
-			more, err := time.ParseDuration(in.Advance)
+		switch by := in.Advance.(type) {
+		case string:
+			more, err := time.ParseDuration(by)
 			if err != nil {
 				Answer(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
 				return
 			}
 			d += more
+		case float64:
+			d += time.Duration(by * float64(time.Second))
 		}
 		c.Clock.Advance(d)
 		Answer(w, http.StatusOK, map[string]any{"now": c.Clock.Now().UTC()})
