@@ -7,10 +7,12 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/migrations"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/egress"
 	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/dealpay/dealpay/tenants/stores"
 	"github.com/dealpay/dealpay/widgets/archive"
@@ -126,11 +128,29 @@ func (doctorCommand) Run(ctx context.Context) error {
 			fmt.Printf("note  %s_CLIENT_ID is not set: this CRM cannot be installed\n", name)
 		}
 	}
+	say("allow-list of CRM hosts", c.reachable(), "Put the hosts of the authorization servers into CRM_HOST_SUFFIXES.")
+	fmt.Println("note  CRM hosts that may be called:", strings.Join(c.CRMHosts, ", "))
 	if u, _ := url.Parse(c.PublicURL); u.Scheme != "https" {
 		fmt.Println("note  PUBLIC_URL is plain http: only for trying things out")
 	}
 	if bad > 0 {
 		return fmt.Errorf("%d things to fix", bad)
+	}
+	return nil
+}
+
+// reachable says whether the authorization servers are on the allow-list of CRM hosts.
+func (c config) reachable() error {
+	hosts, err := egress.Parse(c.CRMHosts)
+	if err != nil {
+		return err
+	}
+	for _, app := range []oauthApp{c.Bitrix24, c.AmoCRM, c.Kommo} {
+		for address := range strings.SplitSeq(app.AuthURL, ",") {
+			if u, err := url.Parse(strings.TrimSpace(address)); address != "" && (err != nil || !hosts.Allows(u.Host)) {
+				return fmt.Errorf("%s is not on it", address)
+			}
+		}
 	}
 	return nil
 }

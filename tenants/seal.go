@@ -57,6 +57,9 @@ func encode(handle *keyset.Handle) (string, error) {
 }
 
 func decode(text string) (*keyset.Handle, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, errors.New("SECRET_KEYSET is missing: expected base64 of a Tink keyset; make one with dealpay rotate-keys")
+	}
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil {
 		return nil, errors.New("SECRET_KEYSET: expected base64 of a Tink keyset; make one with dealpay rotate-keys")

@@ -28,7 +28,6 @@ type pageState struct {
 	ExpiresAt    string            `json:"expires_at"`
 	DealID       string            `json:"deal_id"`
 	ParentOrigin string            `json:"parent_origin"`
-	MemberID     string            `json:"member_id,omitempty"` // Bitrix24's key of the account, which a renewed session names
 	Card         *api.Card         `json:"card"`
 	Settings     *api.SettingsView `json:"settings"`
 	Problem      *api.Problem      `json:"problem"`
@@ -83,7 +82,6 @@ func (s *Service) bitrix24Page(c *gin.Context, page string) {
 	if visitor.Lang != "" {
 		state.Lang = visitor.Lang
 	}
-	state.MemberID = visitor.AccountKey
 	if err == nil {
 		err = s.enter(c, &state, visitor, tenant)
 	}
@@ -171,42 +169,14 @@ func (s *Service) OpenSession(c *gin.Context) {
 	s.answerSession(c, page, "amo", visitor, tenant, err)
 }
 
-// renewal is what the frame knows when it asks for a new session: the token its portal just gave it.
-type renewal struct {
-	AuthID   string `json:"auth_id"`
-	MemberID string `json:"member_id"`
-	Domain   string `json:"domain"`
-	DealID   string `json:"deal_id"`
-	Page     string `json:"page"`
-}
-
-// opening is the form by which the portal itself would have opened the page, so that one guard judges both.
-func (n renewal) opening(r *http.Request) *http.Request {
-	form := url.Values{"AUTH_ID": {n.AuthID}, "member_id": {n.MemberID}}
-	if n.DealID != "" {
-		options, _ := json.Marshal(map[string]string{"ID": n.DealID})
-		form.Set("PLACEMENT", "CRM_DEAL_DETAIL_TAB")
-		form.Set("PLACEMENT_OPTIONS", string(options))
-	}
-	opening := r.Clone(r.Context())
-	opening.URL.RawQuery = url.Values{"DOMAIN": {n.Domain}, "PROTOCOL": {"1"}}.Encode()
-	opening.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	opening.Body = io.NopCloser(strings.NewReader(form.Encode()))
-	return opening
-}
-
-// Bitrix24Session answers POST /bitrix24/session: the token that the frame got from its portal becomes a new session.
+// Bitrix24Session answers POST /bitrix24/session: the fields of an opening, with the token that the frame got from its
+// portal, become a new session.
 func (s *Service) Bitrix24Session(c *gin.Context) {
-	var in renewal
-	if _, err := decode(c, &in); err != nil {
-		s.fail(c, err)
-		return
-	}
+	visitor, tenant, err := s.CRM.Visit(c.Request.Context(), crm.Bitrix24, c.Request)
 	page := "card"
-	if in.Page == "settings" {
+	if c.Query("page") == "settings" {
 		page = "settings"
 	}
-	visitor, tenant, err := s.CRM.Visit(c.Request.Context(), crm.Bitrix24, in.opening(c.Request))
 	s.answerSession(c, page, "bitrix24", visitor, tenant, err)
 }
 
