@@ -47,14 +47,19 @@ func newAccount(s *Server, id int64, sub string) *Account {
 	return a
 }
 
-// reset brings back the seed, also the subdomain.
+// reset brings back the seed, also the subdomain. The integration stays as it was: installed, with its tokens, fields
+// and webhooks, so that a client that is connected stays connected.
 func (a *Account) reset(sub string) {
 	a.Rename(sub)
 	a.server.limiter.reset()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.switches = defaultSwitches(a.server.config)
-	a.data = seed(a.server.config, a.Control.Clock.Now().Unix())
+	fresh := seed(a.server.config, a.Control.Clock.Now().Unix())
+	fresh.codes, fresh.pairs, fresh.byAccess, fresh.kept = a.codes, a.pairs, a.byAccess, a.kept
+	fresh.installed, fresh.settings, fresh.fields, fresh.hooks = a.installed, a.settings, a.fields, a.hooks
+	fresh.lastID = max(fresh.lastID, a.lastID)
+	a.data = fresh
 }
 
 // ServeHTTP answers requests for the account's own host.

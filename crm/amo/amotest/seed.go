@@ -25,7 +25,7 @@ const Leads = 20
 // prices of the seeded leads in AMD, repeated.
 var prices = []int64{150000, 45000, 320000, 12500, 89900, 1250000, 7500, 64000, 210000, 38000}
 
-// data is all that an account holds and a reset forgets.
+// data is all that an account holds; a reset forgets all of it but the integration.
 type data struct {
 	users     []*user
 	pipelines []*pipeline
