@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/dealpay/dealpay/tenants"
@@ -30,7 +31,11 @@ type Queue struct {
 	client *asynq.Client
 	now    func() time.Time
 	log    *slog.Logger
+	away   atomic.Int64 // until when Redis is not tried again, in nanoseconds of Unix time
 }
+
+// awayFor is how long Redis is not tried again after it failed, so that nobody who commits waits for it.
+const awayFor = time.Second
 
 // NewQueue connects to Redis at url when the first reminder is sent.
 func NewQueue(url string, now func() time.Time, log *slog.Logger) (*Queue, error) {
@@ -47,6 +52,9 @@ func (q *Queue) Close() error { return q.client.Close() }
 // Send reminds of promises that are due; later ones are found by the sweeper. A lane is reminded once for all its
 // deals. Failures are logged only: the sweeper repeats what was lost.
 func (q *Queue) Send(reminders []tenants.Reminder) {
+	if q.now().UnixNano() < q.away.Load() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	woken := map[tenants.ID]bool{}
@@ -68,6 +76,7 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 		_, err := q.client.EnqueueContext(ctx, asynq.NewTask(task, payload), asynq.Queue(queue), asynq.MaxRetry(0), asynq.Timeout(2*time.Minute))
 		if err != nil {
 			q.log.Warn("reminder not sent; the sweeper will", "err", err)
+			q.away.Store(q.now().Add(awayFor).UnixNano())
 			return
 		}
 	}
