@@ -57,11 +57,15 @@ func (s *Service) render(c *gin.Context, status int, state pageState) {
 		return
 	}
 	slot := strings.Replace(frontend.Slot, "></script>", ">"+string(raw)+"</script>", 1)
+	styles := "style-src 'self'"
+	if state.Page == "settings" { // its kit sets styles by script
+		styles += " 'unsafe-inline'"
+	}
 	ancestors := "'none'"
 	if state.ParentOrigin != "" {
 		ancestors = state.ParentOrigin
 	}
-	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "+ancestors)
+	c.Header("Content-Security-Policy", "default-src 'none'; script-src 'self'; "+styles+"; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "+ancestors)
 	c.Header("Cache-Control", "no-store")
 	c.Header("Referrer-Policy", "no-referrer")
 	c.Data(status, "text/html; charset=utf-8", bytes.Replace(page, []byte(frontend.Slot), []byte(slot), 1))

@@ -6,6 +6,9 @@ const exponents: Record<string, number> = {CLP: 0, JPY: 0, KRW: 0, VND: 0, PYG: 
 // Their sign stands after the amount in every language, as people at home write it.
 const after: Record<string, string> = {AMD: '֏', RUB: '₽', KZT: '₸', GEL: '₾'}
 
+// Browsers know no Armenian; its amounts are written like the Russian ones.
+const locale = (lang: string): string => (lang === 'hy' ? 'ru' : lang)
+
 /** The largest amount the server takes, in minor units. */
 export const maxMinor = 1_000_000_000_000
 
@@ -32,11 +35,11 @@ export function format(m: Money, lang: string, bare = false): string {
   const text = brief(m) as Intl.StringNumericLiteral
   const digits = text.includes('.') ? exponent(m.currency) : 0
   const options = {minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: 'always'} as const
-  const number = () => new Intl.NumberFormat(lang, options).format(text)
+  const number = () => new Intl.NumberFormat(locale(lang), options).format(text)
   if (bare) return number()
   if (after[m.currency]) return `${number()}\u00a0${after[m.currency]}`
   try {
-    return new Intl.NumberFormat(lang, {...options, style: 'currency', currency: m.currency, currencyDisplay: 'narrowSymbol'}).format(text)
+    return new Intl.NumberFormat(locale(lang), {...options, style: 'currency', currency: m.currency, currencyDisplay: 'narrowSymbol'}).format(text)
   } catch {
     return `${number()}\u00a0${m.currency}` // a code the browser does not know
   }

@@ -4,14 +4,23 @@ export interface Clock { lang: string; zone: string }
 const dayKey = (date: Date, zone: string) =>
   new Intl.DateTimeFormat('en-CA', {timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit'}).format(date)
 
+// Browsers know no Armenian, so its months are here.
+const months = ['հնվ', 'փտվ', 'մրտ', 'ապր', 'մյս', 'հնս', 'հլս', 'օգս', 'սեպ', 'հոկ', 'նոյ', 'դեկ']
+
 /** when writes a moment briefly: the time alone today, otherwise the day too, and the year when it is another. */
-export function when(iso: string, clock: Clock, now: Date): string {
+export function when(iso: string, {lang, zone}: Clock, now: Date): string {
   const date = new Date(iso)
   if (Number.isNaN(date.getTime())) return ''
-  const time = {hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: clock.zone} as const
-  if (dayKey(date, clock.zone) === dayKey(now, clock.zone)) return new Intl.DateTimeFormat(clock.lang, time).format(date)
-  const sameYear = dayKey(date, clock.zone).slice(0, 4) === dayKey(now, clock.zone).slice(0, 4)
-  return new Intl.DateTimeFormat(clock.lang, {...time, day: 'numeric', month: 'short', ...(sameYear ? {} : {year: 'numeric'})}).format(date)
+  const time = {hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone} as const
+  const day = dayKey(date, zone)
+  const today = dayKey(now, zone)
+  if (day === today) return new Intl.DateTimeFormat(lang, time).format(date)
+  const sameYear = day.slice(0, 4) === today.slice(0, 4)
+  if (lang === 'hy') {
+    const [year, month = '', dayOfMonth = ''] = day.split('-')
+    return `${Number(dayOfMonth)} ${months[Number(month) - 1]}${sameYear ? '' : ` ${year}`}, ${new Intl.DateTimeFormat('ru', time).format(date)}`
+  }
+  return new Intl.DateTimeFormat(lang, {...time, day: 'numeric', month: 'short', ...(sameYear ? {} : {year: 'numeric'})}).format(date)
 }
 
 // offset returns how far the zone's wall clock is ahead of UTC at a moment, in milliseconds.

@@ -36,6 +36,7 @@ describe('amounts people read', () => {
     expect(format(amd(15000000), 'en', true)).toBe('150,000')
     expect(format({minor: 1550, currency: 'USD'}, 'en')).toBe('$15.50')
     expect(format({minor: 1500, currency: 'JPY'}, 'en')).toBe('¥1,500')
+    expect(format(amd(15000050), 'hy')).toMatch(/^150\s000,50\s֏$/)
     expect(format(amd(15000000), 'ru')).toMatch(/^150\s000\s֏$/)
   })
 

@@ -1,5 +1,7 @@
-// Takes pictures of the pages in their states: npm run shots [filter]. They go to test/shots.
+// Takes pictures of the pages in their states and says what readers with a screen reader or weak eyes would meet:
+// npm run shots [filter]. The pictures go to test/shots.
 import {mkdir} from 'node:fs/promises'
+import AxeBuilder from '@axe-core/playwright'
 import {chromium} from 'playwright-core'
 import {cards} from './data.mjs'
 import {serve} from './server.mjs'
@@ -12,7 +14,8 @@ const browser = await chromium.launch({executablePath: process.env.CHROMIUM ?? '
 
 async function shot(name, path, width, {scheme = 'light', act} = {}) {
   if (!name.includes(filter)) return
-  const page = await browser.newPage({viewport: {width, height: 600}, colorScheme: scheme, deviceScaleFactor: 2})
+  const context = await browser.newContext({viewport: {width, height: 600}, colorScheme: scheme, deviceScaleFactor: 2})
+  const page = await context.newPage()
   page.on('console', message => message.type() === 'error' && console.log(name, message.text()))
   page.on('pageerror', error => console.log(name, error.message))
   await page.goto(server.url + path)
@@ -20,13 +23,20 @@ async function shot(name, path, width, {scheme = 'light', act} = {}) {
   if (act) await act(page)
   const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)
   if (wide) console.log(name, 'is wider than its frame')
+  const {violations} = await new AxeBuilder({page}).analyze()
+  for (const v of violations) console.log(name, v.id, v.help, v.nodes.slice(0, 2).map(n => n.target.join(' ')).join(' | '))
   await page.screenshot({path: `${out}${name}.png`, fullPage: true})
-  await page.close()
+  await context.close()
 }
 
 for (const state of Object.keys(cards)) {
   for (const width of [245, 400, 700]) await shot(`card-${state}-${width}`, `/card?state=${state}`, width)
 }
+await shot('card-needs-hy-245', '/card?state=needs&lang=hy', 245)
+await shot('card-open-ru-245', '/card?state=late&lang=ru', 245, {act: async page => {
+  await page.locator('.row-main').first().click()
+  await page.waitForTimeout(400)
+}})
 await shot('card-first-hy-245', '/card?state=first&lang=hy', 245)
 await shot('card-mixed-ru-245', '/card?state=mixed&lang=ru', 245)
 await shot('card-mixed-dark-400', '/card?state=mixed', 400, {scheme: 'dark'})

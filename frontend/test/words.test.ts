@@ -37,6 +37,7 @@ test('times are the tenant\'s, and only as long as needed', () => {
   expect(when('2025-03-10T08:04:00Z', clock, now)).toBe('12:04')
   expect(when('2025-03-09T19:59:00Z', clock, now)).toBe('Mar 9, 23:59')
   expect(when('2024-03-09T20:00:00Z', clock, now)).toMatch(/Mar 10, 2024/)
+  expect(when('2024-03-09T20:00:00Z', {...clock, lang: 'hy'}, now)).toBe('10 մրտ 2024, 00:00')
   expect(when('nonsense', clock, now)).toBe('')
 })
 

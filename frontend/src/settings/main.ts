@@ -5,6 +5,7 @@ import {hostOf} from '../host'
 import {readState} from '../state'
 import {vocabulary} from '../vocabulary'
 import {pick, speak, type Words} from '../words'
+import '../tokens.css'
 import './settings.css'
 import Settings from './Settings.vue'
 
