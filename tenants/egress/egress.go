@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,23 @@ var ErrRefused = errors.New("egress: host not allowed")
 var ErrTooLarge = errors.New("egress: answer too large")
 
 // List holds the host suffixes that may be contacted. The zero value allows nothing.
-type List struct{ suffixes []string }
+type List struct {
+	suffixes []string
+	ports    []string // hosts with the one port that they may be contacted at
+}
+
+// And returns the list with hosts that serve at a port of their own, such as "ipaytest.arca.am:8445"; only that very
+// host and port is added. One without a port, or that is no plain name, is left out.
+func (l List) And(hosts ...string) List {
+	ports := slices.Clone(l.ports)
+	for _, host := range hosts {
+		name, port, found := strings.Cut(strings.ToLower(host), ":")
+		if n, err := strconv.ParseUint(port, 10, 16); found && err == nil && n > 0 && plain(name) && strings.Contains(name, ".") {
+			ports = append(ports, name+":"+port)
+		}
+	}
+	return List{l.suffixes, ports}
+}
 
 // Parse makes a list of host suffixes such as "bitrix24.com", which allows the host itself and everything below it.
 // Upper case and a leading "." or "*." are tolerated; addresses, ports and bare top-level names are not.
@@ -48,6 +65,9 @@ func Parse(suffixes []string) (List, error) {
 // Allows says whether host (a bare name; with a port only under localhost) is on the list.
 func (l List) Allows(host string) bool {
 	host = strings.ToLower(host)
+	if slices.Contains(l.ports, host) {
+		return true
+	}
 	name, port, found := strings.Cut(host, ":")
 	if found {
 		n, err := strconv.ParseUint(port, 10, 16)

@@ -174,3 +174,15 @@ func TestBodiesAndTimeAreBounded(t *testing.T) {
 	_, err = read("/slow")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
+
+func TestAPortIsAllowedOnlyWhereItIsNamed(t *testing.T) {
+	base, err := Parse([]string{"arca.am"})
+	require.NoError(t, err)
+	l := base.And("ipaytest.arca.am:8445", "no-port.example", "bad host:1", "10.0.0.1.:7")
+	require.True(t, l.Allows("ipaytest.arca.am:8445"))
+	require.True(t, l.Allows("IPAYTEST.arca.am:8445"))
+	require.False(t, l.Allows("ipaytest.arca.am:8446"))
+	require.False(t, l.Allows("ipay.arca.am:8445"))
+	require.False(t, l.Allows("no-port.example"))
+	require.False(t, base.Allows("ipaytest.arca.am:8445"), "the first list stays what it was")
+}
