@@ -11,6 +11,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/dealpay/dealpay/migrations"
 	"github.com/gin-gonic/gin"
+	"github.com/redis/go-redis/v9"
 )
 
 type commands struct {
@@ -30,6 +31,7 @@ type commands struct {
 
 func main() {
 	gin.SetMode(gin.ReleaseMode)
+	redis.SetLogger(silence{})
 	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "dealpay:", err)
 		os.Exit(1)
@@ -44,6 +46,12 @@ func run() error {
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.UsageOnError())
 	return parsed.Run()
 }
+
+// silence keeps go-redis from printing a line for every failed dial; the house says itself what it could not do.
+type silence struct{}
+
+// Printf prints nothing.
+func (silence) Printf(context.Context, string, ...any) {}
 
 // withHouse builds the house from the environment, runs fn and closes it.
 func withHouse(ctx context.Context, fn func(context.Context, *house) error) error {

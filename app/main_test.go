@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
+	"github.com/redis/go-redis/v9"
 )
 
 // asProgram makes this test binary be the program itself, so that tests can start and kill real processes of it.
@@ -16,5 +17,6 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	redis.SetLogger(silence{})
 	os.Exit(m.Run())
 }

@@ -29,7 +29,7 @@ type scene struct {
 	stands   string // base URL of the stand-ins
 	control  map[string]string
 	client   *http.Client // a browser, an integrator, a CRM's or an acquirer's server
-	outages  sync.Map     // hosts of stand-ins that answer 502
+	outages  *sync.Map    // hosts of stand-ins that answer 502
 	accounts map[crm.System]*account
 	stopWork func()
 }
@@ -44,7 +44,7 @@ type account struct {
 func newScene(t *testing.T, change ...func(*config)) *scene {
 	t.Helper()
 	fixture := tenantstest.DB(t)
-	s := &scene{T: t, clock: &standintest.Clock{}, client: demo.LoopbackClient(20 * time.Second), accounts: map[crm.System]*account{}}
+	s := &scene{T: t, clock: &standintest.Clock{}, outages: &sync.Map{}, client: demo.LoopbackClient(20 * time.Second), accounts: map[crm.System]*account{}}
 	app, stands := httptest.NewUnstartedServer(nil), httptest.NewUnstartedServer(nil)
 	suffix := ".localhost:" + portOf(t, stands)
 	s.app, s.stands = "http://dealpay.localhost:"+portOf(t, app), "http://127.0.0.1:"+portOf(t, stands)
@@ -132,4 +132,11 @@ func (s *scene) work() {
 		<-ended
 	})
 	s.Cleanup(s.stopWork)
+}
+
+// under is the account within a subtest.
+func (a *account) under(t *testing.T) *account {
+	own, other := *a, *a.scene
+	other.T, own.scene = t, &other
+	return &own
 }

@@ -54,6 +54,12 @@ type UserReader interface {
 	DealAs(ctx context.Context, userID, dealID string) (Deal, error)
 }
 
+// DealsReader is implemented by an account that reads many deals in few requests. Deals that are
+// gone or hidden are left out, and contacts are not read.
+type DealsReader interface {
+	Deals(ctx context.Context, ids []string) (map[string]Deal, error)
+}
+
 // Layout is what Setup made, in the adapter's own JSON (field ids, option ids). The zero
 // value means that Setup has not run.
 type Layout = json.RawMessage

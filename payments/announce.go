@@ -9,7 +9,6 @@ import (
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/outbox"
-	"github.com/google/uuid"
 )
 
 // change is an invoice before and after new facts.
@@ -41,9 +40,9 @@ func (c change) announce(ctx context.Context, tx *tenants.Tx) error {
 				return err
 			}
 		}
-		if a.Refunded > was.Refunded {
+		if gone := a.Refunded - a.Lost; gone > was.Refunded-was.Lost {
 			told = true
-			back := Money{Minor: a.Refunded - was.Refunded, Currency: a.Captured.Currency}
+			back := Money{Minor: gone - was.Refunded + was.Lost, Currency: a.Captured.Currency}
 			if err := c.note(ctx, tx, "refunded", "refunded:"+a.ID+":"+strconv.FormatInt(a.Refunded, 10), a.ID, back); err != nil {
 				return err
 			}
@@ -55,7 +54,7 @@ func (c change) announce(ctx context.Context, tx *tenants.Tx) error {
 			}
 		}
 	}
-	if told || c.after.Status == c.before.Status {
+	if told || c.decided() || c.after.Status == c.before.Status {
 		return nil
 	}
 	switch c.after.Status {
@@ -93,13 +92,7 @@ func (c change) exceptions(ctx context.Context, tx *tenants.Tx) error {
 	for _, r := range c.after.Reviews {
 		key := string(r.Kind) + ":" + r.Attempt
 		open[key] = true
-		var reference string
-		if err := tx.QueryRow(ctx, `SELECT provider_ref FROM attempts WHERE id = $1`, r.Attempt).Scan(&reference); err != nil {
-			return err
-		}
-		attempt := uuid.MustParse(r.Attempt)
-		if err := Raise(ctx, tx, Exception{Kind: string(r.Kind), Key: key, DealID: c.in.DealID, InvoiceID: &c.in.ID, AttemptID: &attempt,
-			Minor: r.Received.Minor, Currency: r.Received.Currency, Reference: reference, OpenedAt: c.now}, c.in.Number); err != nil {
+		if err := c.raise(ctx, tx, string(r.Kind), key, r.Attempt, r.Received); err != nil {
 			return err
 		}
 	}
@@ -110,5 +103,5 @@ func (c change) exceptions(ctx context.Context, tx *tenants.Tx) error {
 			}
 		}
 	}
-	return nil
+	return c.alarms(ctx, tx)
 }

@@ -2,10 +2,14 @@ package payments
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/google/uuid"
 )
 
 // Deal is what all invoices of one deal say together.
@@ -27,14 +31,40 @@ const maxInvoices = 200
 
 // DealOf reads what is owed and paid in a deal.
 func (s *Service) DealOf(ctx context.Context, tx *tenants.Tx, dealID string) (Deal, error) {
-	invoices, err := List(ctx, tx, Filter{DealID: dealID, Limit: maxInvoices})
-	if err != nil {
-		return Deal{}, err
-	}
-	return s.sum(ctx, tx, dealID, invoices)
+	all, err := s.DealsOf(ctx, tx, []string{dealID})
+	return all[dealID], err
 }
 
-func (s *Service) sum(ctx context.Context, tx *tenants.Tx, dealID string, invoices []Invoice) (Deal, error) {
+// DealsOf reads what is owed and paid in each of these deals.
+func (s *Service) DealsOf(ctx context.Context, tx *tenants.Tx, ids []string) (map[string]Deal, error) {
+	invoices, err := tenants.Rows[Invoice](ctx, tx, `SELECT i.* FROM unnest($1::text[]) AS d(id) CROSS JOIN LATERAL
+		(SELECT `+invoiceColumns+` FROM invoices WHERE deal_id = d.id ORDER BY id DESC LIMIT $2) i`, ids, maxInvoices)
+	if err != nil {
+		return nil, fmt.Errorf("read deals: %w", err)
+	}
+	byDeal := map[string][]Invoice{}
+	for _, in := range invoices {
+		byDeal[in.DealID] = append(byDeal[in.DealID], in)
+	}
+	deals := make(map[string]Deal, len(ids))
+	shown := map[uuid.UUID]string{}
+	for _, id := range ids {
+		d, link := sum(id, byDeal[id])
+		if deals[id] = d; link != uuid.Nil {
+			shown[link] = id
+		}
+	}
+	urls, err := s.urls(ctx, tx, slices.Collect(maps.Keys(shown)))
+	for invoice, url := range urls {
+		d := deals[shown[invoice]]
+		d.Link = url
+		deals[d.ID] = d
+	}
+	return deals, err
+}
+
+// sum adds up a deal's invoices, newest first, and says whose link the deal shows.
+func sum(dealID string, invoices []Invoice) (Deal, uuid.UUID) {
 	d := Deal{ID: dealID, Invoices: invoices}
 	var all []state.InvoicePicture
 	var newest time.Time
@@ -61,11 +91,10 @@ func (s *Service) sum(ctx context.Context, tx *tenants.Tx, dealID string, invoic
 		}
 	}
 	d.Balance = state.Sum(all)
-	var err error
-	if shown != nil {
-		d.Link, err = s.URL(ctx, tx, shown.ID)
+	if shown == nil {
+		return d, uuid.Nil
 	}
-	return d, err
+	return d, shown.ID
 }
 
 func payable(status state.Status) bool {

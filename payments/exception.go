@@ -17,6 +17,8 @@ const (
 	RefundUnknown = "refund_unknown" // a refund whose outcome the acquirer does not tell
 	SyncFailed    = "sync_failed"    // the CRM could not be brought up to date for 15 minutes, or refuses
 	DealGone      = "deal_gone"      // the deal was deleted or merged in the CRM
+	// RefundApproval is a refund above the tenant's limit, which a second person must approve.
+	RefundApproval = "refund_approval"
 )
 
 // Exception is what needs a person.
@@ -37,17 +39,27 @@ type Exception struct {
 
 const exceptionColumns = `id, kind, key, deal_id, invoice_id, attempt_id, minor, currency, reference, opened_at, closed_at, decision`
 
+// silent says whether an exception of this kind has no task in the CRM: it could not be written there, or is nothing that
+// the deal's owner can do.
+func silent(kind string) bool {
+	return kind == SyncFailed || kind == DealGone || kind == RefundApproval
+}
+
 // Decisions are what a person may choose, by kind. Refunding is offered only where the acquirer can.
 func (e Exception) Decisions() []string {
 	switch e.Kind {
 	case string(state.WrongAmount):
-		return []string{"accept", "write_off", "refund"}
+		return []string{"accept", "write_off", "refund", "refund_outside", "move"}
 	case string(state.WrongCurrency):
-		return []string{"write_off", "refund"}
+		return []string{"write_off", "refund", "refund_outside", "move"}
 	case string(state.WrongMerchant):
 		return []string{"accept"}
 	case string(state.SecondPayment), string(state.PaidAfterCancel), string(state.PaidAfterExpiry):
-		return []string{"accept", "refund"}
+		return []string{"accept", "refund", "refund_outside", "move"}
+	case string(state.RefundAfterMove):
+		return []string{"undo_move"}
+	case RefundApproval:
+		return []string{"approve", "reject"}
 	case RefundUnknown:
 		return []string{"refunded", "not_refunded"}
 	case SyncFailed:
@@ -73,7 +85,7 @@ func Raise(ctx context.Context, tx *tenants.Tx, e Exception, number string) erro
 		After: e.Kind}, map[string]any{"exception": e.ID, "reference": e.Reference}); err != nil {
 		return err
 	}
-	if e.DealID == "" || e.Kind == SyncFailed || e.Kind == DealGone {
+	if e.DealID == "" || silent(e.Kind) {
 		return nil
 	}
 	if err := outbox.Plan(ctx, tx, outbox.Task, "task:"+e.ID.String(), e.DealID, outbox.Telling{What: e.Kind, Invoice: number,
@@ -85,8 +97,16 @@ func Raise(ctx context.Context, tx *tenants.Tx, e Exception, number string) erro
 
 // Settle closes the open exception with this key, if there is one, and plans the closing of its task.
 func Settle(ctx context.Context, tx *tenants.Tx, key string, by tenants.Actor, decision string, now time.Time) error {
+	return SettleAll(ctx, tx, []string{key}, by, decision, now)
+}
+
+// SettleAll is Settle for many keys.
+func SettleAll(ctx context.Context, tx *tenants.Tx, keys []string, by tenants.Actor, decision string, now time.Time) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	closed, err := tenants.Rows[Exception](ctx, tx, `UPDATE exceptions SET closed_at = $2, closed_by = $3, decision = $4
-		WHERE key = $1 AND closed_at IS NULL RETURNING `+exceptionColumns, key, now, string(by), decision)
+		WHERE key = ANY($1) AND closed_at IS NULL RETURNING `+exceptionColumns, keys, now, string(by), decision)
 	if err != nil {
 		return fmt.Errorf("settle exception: %w", err)
 	}
@@ -95,7 +115,7 @@ func Settle(ctx context.Context, tx *tenants.Tx, key string, by tenants.Actor, d
 			Before: e.Kind}, map[string]any{"exception": e.ID, "decision": decision}); err != nil {
 			return err
 		}
-		if e.DealID == "" || e.Kind == SyncFailed || e.Kind == DealGone {
+		if e.DealID == "" || silent(e.Kind) {
 			continue
 		}
 		task := "task:" + e.ID.String()

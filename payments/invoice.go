@@ -3,6 +3,8 @@ package payments
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -57,13 +59,30 @@ func (t Terms) check(now time.Time) error {
 	return nil
 }
 
+// Made returns the invoice that an earlier request with this key made, if there was one, so that repeating a request
+// needs nobody else's answer. Error: tenants.ErrOtherBody.
+func (s *Service) Made(ctx context.Context, id tenants.ID, key string, request []byte) (made Invoice, seen bool, err error) {
+	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var ref string
+		ref, seen, err = tx.Seen(ctx, key, creation(request))
+		if err == nil && seen {
+			made, err = Get(ctx, tx, uuid.MustParse(ref))
+		}
+		return err
+	})
+	return made, seen, err
+}
+
+// creation is what an idempotency key stands for.
+func creation(request []byte) []byte { return append([]byte("invoice "), request...) }
+
 // Create makes an invoice and its link. The same key with the same request returns the earlier invoice.
 // Errors: Invalid, ErrNoAcquirer, tenants.ErrOtherBody.
 func (s *Service) Create(ctx context.Context, id tenants.ID, by By, in NewInvoice) (Invoice, error) {
 	var made Invoice
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		fresh := tenants.NewUUID()
-		ref, seen, err := tx.Once(ctx, in.Key, append([]byte("invoice "), in.Request...), fresh.String())
+		ref, seen, err := tx.Once(ctx, in.Key, creation(in.Request), fresh.String())
 		if err != nil {
 			return err
 		}
@@ -254,6 +273,9 @@ func (s *Service) Cancel(ctx context.Context, id tenants.ID, by By, invoice uuid
 		if err != nil || answer == state.Ignore {
 			return err
 		}
+		if taken, err := reserved(ctx, tx, in.ID, uuid.Nil, s.Now()); taken || err != nil {
+			return errors.Join(err, ErrBeingChecked)
+		}
 		return s.record(ctx, tx, in, by.Actor, "invoice.cancelled",
 			finding{Fact: state.Fact{Kind: state.Withdrawn, At: s.Now()}, evidence: evidence{Source: "person"}})
 	})
@@ -273,14 +295,33 @@ func newLink(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) error {
 	return tx.OpenDoor(ctx, tenants.LinkDoor, token, invoice.String())
 }
 
-// URL is the address of the invoice's pay page.
+// URL is the address of the invoice's pay page. Error: ErrNotFound.
 func (s *Service) URL(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) (string, error) {
-	var sealed []byte
-	if err := tx.QueryRow(ctx, `SELECT token FROM links WHERE invoice_id = $1 AND retired_at IS NULL`, invoice).Scan(&sealed); err != nil {
-		return "", err
+	urls, err := s.urls(ctx, tx, []uuid.UUID{invoice})
+	if err == nil && urls[invoice] == "" {
+		err = ErrNotFound
 	}
-	token, err := tx.Open("link", sealed)
-	return s.PublicURL + "/p/" + string(token), err
+	return urls[invoice], err
+}
+
+// urls are the addresses of these invoices' pay pages.
+func (s *Service) urls(ctx context.Context, tx *tenants.Tx, invoices []uuid.UUID) (map[uuid.UUID]string, error) {
+	links, err := tenants.Rows[struct {
+		Invoice uuid.UUID `db:"invoice_id"`
+		Token   []byte    `db:"token"`
+	}](ctx, tx, `SELECT invoice_id, token FROM links WHERE invoice_id = ANY($1) AND retired_at IS NULL`, invoices)
+	if err != nil {
+		return nil, fmt.Errorf("read links: %w", err)
+	}
+	urls := make(map[uuid.UUID]string, len(links))
+	for _, l := range links {
+		token, err := tx.Open("link", l.Token)
+		if err != nil {
+			return nil, err
+		}
+		urls[l.Invoice] = s.PublicURL + "/p/" + string(token)
+	}
+	return urls, nil
 }
 
 // evidence is what a fact rests on. It holds no secret and nothing personal.

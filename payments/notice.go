@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/tenants"
@@ -18,8 +16,9 @@ import (
 var ErrForged = errors.New("payments: the notice's signature is not good")
 
 // Take receives a notice at the address with this key: finds the tenant, checks the signature, keeps the notice sealed and
-// promises a check, in one transaction. It believes nothing of its content. The provider is returned so that the caller
-// can answer in its form. Errors: ErrNotFound (no such address), ErrNotice, ErrForged.
+// promises a check, in one transaction. It believes nothing of its content, unless the acquirer has no status call
+// ([Teller]). A question before payment ([Prechecker]) is answered and not kept. The provider is returned so that the
+// caller can answer in its form. Errors: ErrNotFound (no such address), ErrNotice, ErrForged.
 func (s *Service) Take(ctx context.Context, acquirer, key string, n Notice) (Provider, Outcome, error) {
 	id, ref, err := s.DB.Enter(ctx, tenants.HookDoor, key)
 	if errors.Is(err, tenants.ErrNoDoor) {
@@ -43,47 +42,76 @@ func (s *Service) Take(ctx context.Context, acquirer, key string, n Notice) (Pro
 		if conn.Acquirer != acquirer {
 			return ErrNotFound
 		}
-		heard, err := provider.Hear(conn, n)
-		if err != nil {
-			return err
-		}
-		if heard.Signed && !heard.Authentic {
-			outcome, forged = Unverified, ErrForged
+		outcome, err = s.take(ctx, tx, provider, conn, n)
+		if errors.Is(err, ErrForged) {
+			forged = err
 			return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: tenants.Acquirer, Action: "notice.refused"},
 				map[string]string{"acquirer": acquirer, "why": "signature"})
 		}
-		outcome, err = s.file(ctx, tx, connID, heard, n)
 		return err
 	})
+	if err != nil {
+		outcome = Broken
+	}
 	return provider, outcome, errors.Join(err, forged)
 }
 
+// take judges one request of an acquirer: a question, a forgery, or a notice.
+func (s *Service) take(ctx context.Context, tx *tenants.Tx, provider Provider, conn Connection, n Notice) (Outcome, error) {
+	connID := uuid.MustParse(conn.ID)
+	if asker, asks := provider.(Prechecker); asks {
+		reference, amount, err := asker.Precheck(conn, n)
+		switch {
+		case err == nil:
+			return s.precheck(ctx, tx, connID, reference, amount)
+		case errors.Is(err, ErrRefused):
+			return Rejected, nil
+		case !errors.Is(err, ErrNotice):
+			return Broken, err
+		}
+	}
+	heard, err := provider.Hear(conn, n)
+	if err != nil {
+		return Broken, err
+	}
+	if heard.Signed && !heard.Authentic {
+		return Unverified, ErrForged
+	}
+	return s.file(ctx, tx, provider, conn, heard, n)
+}
+
 // file keeps a notice, once, and promises the check it asks for.
-func (s *Service) file(ctx context.Context, tx *tenants.Tx, conn uuid.UUID, heard Heard, n Notice) (Outcome, error) {
+func (s *Service) file(ctx context.Context, tx *tenants.Tx, provider Provider, conn Connection, heard Heard, n Notice) (Outcome, error) {
 	if heard.Key == "" {
 		sum := sha256.Sum256([]byte(n.Query + "\n" + string(n.Body)))
 		heard.Key = hex.EncodeToString(sum[:])
 	}
-	raw, err := json.Marshal(map[string]string{"method": n.Method, "query": n.Query, "body": string(n.Body)})
+	sealed, err := sealedNotice(tx, n)
 	if err != nil {
 		return Broken, err
 	}
-	sealed, err := tx.Seal("notice", raw)
-	if err != nil {
-		return Broken, err
-	}
-	id := tenants.NewUUID()
+	id, connID := tenants.NewUUID(), uuid.MustParse(conn.ID)
 	var first bool
+	var earlier string
 	if err := tx.QueryRow(ctx, `INSERT INTO notices (tenant_id, id, connection_id, key, reference, provider_ref, authentic, raw, received_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		ON CONFLICT (tenant_id, connection_id, key) DO UPDATE SET times = notices.times + 1 RETURNING times = 1`,
-		tx.Tenant().String(), id, conn, heard.Key, heard.Reference, heard.ProviderRef, heard.Authentic, sealed, n.ReceivedAt).Scan(&first); err != nil {
+		ON CONFLICT (tenant_id, connection_id, key) DO UPDATE SET times = notices.times + 1 RETURNING times = 1, outcome`,
+		tx.Tenant().String(), id, connID, heard.Key, heard.Reference, heard.ProviderRef, heard.Authentic, sealed, n.ReceivedAt).Scan(&first, &earlier); err != nil {
 		return Broken, err
+	}
+	if !first && earlier == string(Rejected) {
+		return Rejected, nil
 	}
 	if !first {
 		return Duplicate, nil
 	}
-	a, err := about(ctx, tx, conn, heard.Reference, heard.ProviderRef)
+	if _, tells := provider.(Teller); tells {
+		if !heard.Authentic { // an unsigned word proves nothing, and there is nobody to ask
+			return Accepted, nil
+		}
+		return s.told(ctx, tx, provider, conn, id, heard, n)
+	}
+	a, err := about(ctx, tx, connID, heard.Reference, heard.ProviderRef)
 	if errors.Is(err, ErrNotFound) { // perhaps our own row is not committed yet
 		return Accepted, outbox.Make(ctx, tx, outbox.Notice, id.String(), s.Now())
 	}
@@ -156,19 +184,5 @@ func (s *Service) orphan(ctx context.Context, id tenants.ID, conn Connection, f 
 	if err != nil {
 		return err
 	}
-	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		e := Exception{Kind: Orphan, Key: Orphan + ":" + conn.ID + ":" + f.ProviderRef + ":" + f.Reference, Minor: seen.Captured.Minor,
-			Currency: seen.Captured.Currency, Reference: seen.ProviderRef, OpenedAt: s.Now()}
-		number := f.Reference
-		if cut := strings.LastIndex(number, "-"); cut > 0 { // our own order numbers are invoice numbers with a suffix
-			number = number[:cut]
-		}
-		in, err := one(tenants.Row[Invoice](ctx, tx, `SELECT `+invoiceColumns+` FROM invoices WHERE number = $1`, number))
-		if err == nil {
-			e.DealID, e.InvoiceID = in.DealID, &in.ID
-		} else if !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		return Raise(ctx, tx, e, in.Number)
-	})
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return s.raiseOrphan(ctx, tx, conn, f, seen) })
 }

@@ -102,7 +102,11 @@ func (s *Service) open(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID, a
 	if _, err := state.Decide(p, state.Pay); err != nil {
 		return opening{}, err
 	}
-	if p.Authorized {
+	taken, err := reserved(ctx, tx, in.ID, uuid.Nil, s.Now())
+	if err != nil {
+		return opening{}, err
+	}
+	if p.Authorized || taken {
 		return opening{}, ErrBeingChecked
 	}
 	if !s.Now().Before(in.ExpiresAt) {

@@ -1,7 +1,9 @@
 package payments
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,9 +136,11 @@ func Manuals(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) ([]Manual, 
 
 // Choice is a person's decision about an exception.
 type Choice struct {
-	Decision  string `json:"decision"`
-	Reason    string `json:"reason"`
-	Reference string `json:"reference"`
+	Decision  string       `json:"decision"`
+	Reason    string       `json:"reason"`
+	Reference string       `json:"reference"`
+	Invoice   string       `json:"invoice,omitempty"` // of "move": number or id of the invoice that gets the money
+	Method    RefundMethod `json:"method,omitempty"`  // of "refund_outside": transfer (when empty) or cash
 }
 
 // Resolve carries out a person's decision about an exception: one of those it offers.
@@ -148,7 +152,7 @@ func (s *Service) Resolve(ctx context.Context, id tenants.ID, by By, exception u
 		if e, err = one(tenants.Row[Exception](ctx, tx, `SELECT `+exceptionColumns+` FROM exceptions WHERE id = $1 AND closed_at IS NULL FOR UPDATE`, exception)); err != nil {
 			return err
 		}
-		if !contains(e.Decisions(), c.Decision) {
+		if !slices.Contains(e.Decisions(), c.Decision) {
 			return invalid("decision_not_offered", "Choose one of: %s.", strings.Join(e.Decisions(), ", "))
 		}
 		if strings.TrimSpace(c.Reason) == "" {
@@ -157,7 +161,7 @@ func (s *Service) Resolve(ctx context.Context, id tenants.ID, by By, exception u
 		if !by.Role.Allows(needed(c.Decision)) {
 			return ErrRole
 		}
-		if e.AttemptID != nil && e.Kind != Orphan && e.Kind != RefundUnknown {
+		if slices.Contains(reviews, state.ReviewKind(e.Kind)) {
 			err = s.resolveReview(ctx, tx, by, e, c)
 		} else {
 			err = s.resolveOther(ctx, tx, by, e, c)
@@ -175,27 +179,40 @@ func (s *Service) Resolve(ctx context.Context, id tenants.ID, by By, exception u
 	return e, err
 }
 
+// reviews are the kinds of exceptions that the fold opens and closes.
+var reviews = []state.ReviewKind{state.WrongAmount, state.WrongCurrency, state.WrongMerchant, state.SecondPayment, state.PaidAfterCancel,
+	state.PaidAfterExpiry, state.RefundAfterMove}
+
 // needed is the role for a decision: what moves or forgives money is the administrator's.
 func needed(decision string) tenants.Role {
 	switch decision {
-	case "refund", "write_off", "refunded", "not_refunded":
+	case "refund", "refund_outside", "move", "undo_move", "approve", "reject", "write_off", "refunded", "not_refunded":
 		return tenants.Admin
 	}
 	return tenants.Manager
 }
 
 func (s *Service) resolveReview(ctx context.Context, tx *tenants.Tx, by By, e Exception, c Choice) error {
+	switch c.Decision {
+	case "move":
+		return s.moveReview(ctx, tx, by, e, c)
+	case "undo_move":
+		return s.undoMovesOf(ctx, tx, by, e, c.Reason)
+	}
 	in, err := lock(ctx, tx, *e.InvoiceID)
 	if err != nil {
 		return err
 	}
-	if c.Decision == "refund" { // the review ends by itself when the money went back
-		a, err := attempt(ctx, tx, *e.AttemptID)
+	if c.Decision == "refund" || c.Decision == "refund_outside" { // the review ends by itself when the money went back
+		left, err := stays(ctx, tx, in, *e.AttemptID)
 		if err != nil {
 			return err
 		}
-		return s.askRefund(ctx, tx, in, by, tenants.NewUUID(), RefundRequest{Attempt: a.ID.String(), Reason: c.Reason,
-			Amount: Money{Minor: e.Minor - a.Refunded, Currency: e.Currency}})
+		r := RefundRequest{Attempt: e.AttemptID.String(), Reason: c.Reason, Amount: left}
+		if c.Decision == "refund_outside" {
+			r.Method, r.Reference = cmp.Or(c.Method, ByTransfer), c.Reference
+		}
+		return s.askRefund(ctx, tx, in, by, tenants.NewUUID(), r)
 	}
 	if err := s.record(ctx, tx, in, by.Actor, "review.resolved", finding{
 		Fact:     state.Fact{Kind: state.Resolved, At: s.Now(), Attempt: e.AttemptID.String(), Decision: state.Decision(c.Decision)},
@@ -213,6 +230,8 @@ func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exc
 		if _, err := tx.Exec(ctx, `UPDATE refunds SET status = $2 WHERE id = $1`, strings.TrimPrefix(e.Key, RefundUnknown+":"), status); err != nil {
 			return err
 		}
+	case e.Kind == RefundApproval:
+		return s.approve(ctx, tx, by, uuid.MustParse(strings.TrimPrefix(e.Key, RefundApproval+":")), c)
 	case c.Decision == "retry":
 		if _, err := tx.Exec(ctx, `UPDATE outbox SET done_at = $2 WHERE kind = $3 AND key = $1 AND dead_at IS NOT NULL AND done_at IS NULL`,
 			e.DealID, s.Now(), string(outbox.Push)); err != nil {
@@ -223,13 +242,4 @@ func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exc
 		}
 	}
 	return Settle(ctx, tx, e.Key, by.Actor, c.Decision, s.Now())
-}
-
-func contains(list []string, v string) bool {
-	for _, s := range list {
-		if s == v {
-			return true
-		}
-	}
-	return false
 }

@@ -93,6 +93,9 @@ func (s *Service) record(ctx context.Context, tx *tenants.Tx, in Invoice, by ten
 		return err
 	}
 	change := change{in: in, before: before, after: after, by: by, now: s.Now()}
+	if err := change.post(ctx, tx, fresh); err != nil {
+		return err
+	}
 	if err := change.announce(ctx, tx); err != nil {
 		return err
 	}

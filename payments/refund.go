@@ -8,17 +8,18 @@ import (
 
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/tenants"
-	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/google/uuid"
 )
 
 // RefundRequest asks to give money of an invoice back.
 type RefundRequest struct {
-	Amount  Money  `json:"amount"`
-	Reason  string `json:"reason"`
-	Attempt string `json:"attempt"` // empty: the newest payment that holds enough
-	Key     string `json:"-"`
-	Request []byte `json:"-"`
+	Amount    Money        `json:"amount"`
+	Reason    string       `json:"reason"`
+	Attempt   string       `json:"attempt"`   // empty: the newest payment that holds enough
+	Method    RefundMethod `json:"method"`    // empty: by the acquirer
+	Reference string       `json:"reference"` // of a transfer or cash order
+	Key       string       `json:"-"`
+	Request   []byte       `json:"-"`
 }
 
 type refund struct {
@@ -31,9 +32,14 @@ type refund struct {
 	Before    int64         `db:"before"`
 	AskedBy   tenants.Actor `db:"asked_by"`
 	SentAt    *time.Time    `db:"sent_at"`
+	Method    RefundMethod  `db:"method"`
+	Reference string        `db:"reference"`
+	Reason    string        `db:"reason"`
 }
 
-const refundColumns = `id, invoice_id, attempt_id, minor, currency, status, before, asked_by, sent_at`
+func (r refund) amount() Money { return Money{Minor: r.Minor, Currency: r.Currency} }
+
+const refundColumns = `id, invoice_id, attempt_id, minor, currency, status, before, asked_by, sent_at, method, reference, reason`
 
 // Refund promises to give money back; the acquirer is asked by a worker. The same key with the same request is one
 // refund. Errors: ErrNotFound, ErrRole, ErrState, Invalid, tenants.ErrOtherBody.
@@ -73,23 +79,31 @@ func (s *Service) askRefund(ctx context.Context, tx *tenants.Tx, in Invoice, by 
 	if err != nil {
 		return err
 	}
-	if d := s.Providers[row.Acquirer].Describe(); !d.Refunds || (!d.Partial && r.Amount.Minor != a.Captured.Minor) {
-		return invalid("refund_not_possible", "%s cannot give this back by itself. Refund in its own console; the card will show it.", d.Name)
+	if err := s.possible(ctx, tx, row, a, &r); err != nil {
+		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO refunds (tenant_id, id, invoice_id, attempt_id, minor, currency, reason, asked_by, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, tx.Tenant().String(), id, in.ID, a.ID, r.Amount.Minor, r.Amount.Currency, r.Reason,
-		string(by.Actor), s.Now())
+	status, err := refundStart(ctx, tx, r.Amount)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO refunds (tenant_id, id, invoice_id, attempt_id, minor, currency, reason, asked_by, created_at, status, method, reference)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`, tx.Tenant().String(), id, in.ID, a.ID, r.Amount.Minor, r.Amount.Currency, r.Reason,
+		string(by.Actor), s.Now(), status, string(r.Method), r.Reference)
 	if tenants.Conflict(err, "refunds_one_open") {
 		return errors.Join(ErrState, errors.New("a refund of this payment is under way"))
 	}
 	if err != nil {
 		return err
 	}
-	if err := outbox.Make(ctx, tx, outbox.Refund, id.String(), s.Now()); err != nil {
+	if err := tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "refund.asked", DealID: in.DealID, Invoice: &in.ID,
+		Before: string(in.Status), After: string(in.Status)}, map[string]any{"amount": r.Amount, "reason": r.Reason, "refund": id, "method": r.Method}); err != nil {
 		return err
 	}
-	return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "refund.asked", DealID: in.DealID, Invoice: &in.ID,
-		Before: string(in.Status), After: string(in.Status)}, map[string]any{"amount": r.Amount, "reason": r.Reason, "refund": id})
+	asked, err := one(tenants.Row[refund](ctx, tx, `SELECT `+refundColumns+` FROM refunds WHERE id = $1`, id))
+	if err != nil {
+		return err
+	}
+	return s.startRefund(ctx, tx, in, asked)
 }
 
 // refundable finds the payment that the money goes back from, capped at what it still holds.
@@ -100,7 +114,7 @@ func refundable(p state.Picture, r RefundRequest) (state.AttemptPicture, error) 
 		if a.Status != state.AttemptPaid || a.Captured.Currency != r.Amount.Currency || (r.Attempt != "" && r.Attempt != a.ID) {
 			continue
 		}
-		held := a.Captured.Minor - a.Refunded
+		held := a.Captured.Minor - a.Refunded - a.Moved
 		if held >= r.Amount.Minor {
 			return a, nil
 		}
@@ -122,7 +136,7 @@ func (s *Service) SendRefund(ctx context.Context, id tenants.ID, refundID uuid.U
 		r, o, err = s.refundOf(ctx, tx, refundID)
 		return err
 	})
-	if err != nil || r.Status == "done" || r.Status == "refused" {
+	if err != nil || r.Status == "done" || r.Status == "refused" || r.Status == "waiting" {
 		return time.Time{}, err
 	}
 	provider := s.Providers[o.attempt.Acquirer]
@@ -152,16 +166,16 @@ func (s *Service) SendRefund(ctx context.Context, id tenants.ID, refundID uuid.U
 
 // judgeRefund decides by the acquirer's own total whether the refund went through.
 func (s *Service) judgeRefund(ctx context.Context, id tenants.ID, r refund) (time.Time, error) {
-	var a Attempt
+	var total int64
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		var err error
-		a, err = attempt(ctx, tx, r.AttemptID)
+		total, err = refundTotal(ctx, tx, r.AttemptID)
 		return err
 	})
 	switch {
 	case err != nil:
 		return time.Time{}, err
-	case a.Refunded >= r.Before+r.Minor:
+	case total >= r.Before+r.Minor:
 		return time.Time{}, s.closeRefund(ctx, id, r, "done", "")
 	case r.SentAt != nil && s.Now().Sub(*r.SentAt) > refundDoubt:
 		return s.Now().Add(time.Hour), s.closeRefund(ctx, id, r, "unknown", "")
@@ -179,9 +193,8 @@ func (s *Service) refundOf(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (r
 	if o.attempt, err = attempt(ctx, tx, r.AttemptID); err != nil {
 		return r, o, err
 	}
-	o.conn, err = s.connection(ctx, tx, o.attempt.ConnectionID)
-	if r.Status == "requested" {
-		r.Before = o.attempt.Refunded
+	if o.conn, err = s.connection(ctx, tx, o.attempt.ConnectionID); err == nil && r.Status == "requested" {
+		r.Before, err = refundTotal(ctx, tx, r.AttemptID)
 	}
 	return r, o, err
 }

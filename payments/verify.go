@@ -29,6 +29,8 @@ func nextCheck(a Attempt, now time.Time) (time.Time, bool) {
 	}
 	age := now.Sub(a.CreatedAt)
 	switch {
+	case a.Status == state.Authorized && age > checksFor && age < holdWatched:
+		return now.Add(24 * time.Hour), true
 	case a.Status == state.AttemptPaid, age > checksFor:
 		return time.Time{}, false
 	case a.Status == state.Authorized && age < time.Hour, a.Status.Live() && now.Before(closes):
@@ -48,10 +50,21 @@ func (s *Service) Check(ctx context.Context, id tenants.ID, attemptID uuid.UUID)
 	var next time.Time
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		a, err := attempt(ctx, tx, attemptID)
+		if err != nil {
+			return err
+		}
+		in, err := lock(ctx, tx, a.InvoiceID)
+		if err != nil {
+			return err
+		}
+		if _, tells := s.Providers[a.Acquirer].(Teller); tells {
+			next, err = s.outdated(ctx, tx, in, a)
+			return err
+		}
 		if at, again := nextCheck(a, s.Now()); again {
 			next = at
 		}
-		return err
+		return s.watchHold(ctx, tx, in, a)
 	})
 	return next, err
 }
@@ -84,6 +97,9 @@ func (s *Service) Verify(ctx context.Context, id tenants.ID, attemptID uuid.UUID
 	provider, ok := s.Providers[o.attempt.Acquirer]
 	if !ok {
 		return fmt.Errorf("%w: no adapter for %s", ErrUnavailable, o.attempt.Acquirer)
+	}
+	if _, tells := provider.(Teller); tells { // it cannot be asked
+		return nil
 	}
 	seen, err := provider.Look(ctx, o.conn, o.order("en"))
 	if err != nil && !errors.Is(err, ErrNothingNew) {
@@ -120,7 +136,7 @@ func (s *Service) observe(ctx context.Context, tx *tenants.Tx, in Invoice, a Att
 	if seen.Status == a.Status && seen.Status != state.AttemptPaid {
 		found = nil
 	}
-	if seen.Refunded.Minor > a.Refunded {
+	if seen.Refunded.Minor > 0 { // what is known already is no new fact
 		found = append(found, finding{state.Fact{Kind: state.RefundTotal, At: s.Now(), Attempt: a.ID.String(), Amount: seen.Refunded}, because})
 	}
 	for _, d := range seen.Disputes {
@@ -161,6 +177,10 @@ func (s *Service) Expire(ctx context.Context, id tenants.ID, invoice uuid.UUID) 
 		}
 		p, _, err := picture(ctx, tx, in)
 		if err != nil {
+			return err
+		}
+		if taken, err := reserved(ctx, tx, in.ID, uuid.Nil, s.Now()); taken || err != nil {
+			again = s.Now().Add(reservedFor)
 			return err
 		}
 		answer, err := state.Decide(p, state.Expire)

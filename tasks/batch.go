@@ -3,7 +3,6 @@ package tasks
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,14 +13,17 @@ import (
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
 
-// batchDeals is how many deals are written together; CRMs take 50 changes in one request.
-const batchDeals = 50
+// batchDeals is how many deals are read together: what one request of a CRM answers.
+const batchDeals = 250
+
+// partChanges is how many changes are sent together: two full requests for the usual field write and note of each deal.
+// After a crash so many effects at most have to be looked for.
+const partChanges = 100
 
 // batch is what one look at the promises found.
 type batch struct {
-	deals  []*deal
-	stages mapping.Stages
-	stop   error // why the CRM should not be called again in this turn
+	deals []*deal
+	parts [][]*deal // sent one after the other
 }
 
 // deal is one deal on its way to the CRM.
@@ -37,73 +39,107 @@ type deal struct {
 	forget  []string // effects that need not happen any more
 }
 
-// load claims what is due and works out what the CRM should hold, in one transaction. Effects are marked as being sent
-// before anything leaves.
-func (w *Worker) load(ctx context.Context, id tenants.ID, lane *outbox.Lane, tenant tenants.Tenant) (*batch, error) {
+// load claims what is due and works out what the CRM should hold, in one transaction. The effects of the first part are
+// marked as being sent before anything leaves.
+func (t *turn) load(ctx context.Context) (*batch, error) {
 	b := &batch{}
-	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		*b = batch{stages: tenant.Settings.Stages}
-		if err := lane.Look(ctx, tx); err != nil {
+	err := t.DB.In(ctx, t.id, func(ctx context.Context, tx *tenants.Tx) error {
+		*b = batch{}
+		if err := t.lane.Look(ctx, tx); err != nil {
 			return err
 		}
-		claims, err := outbox.Take(ctx, tx, outbox.Push, 0, tenants.NewUUID(), w.Now(), lease, batchDeals)
+		claims, err := outbox.Take(ctx, tx, outbox.Push, 0, t.lane.Owner, t.Now(), lease, batchDeals)
 		if err != nil || len(claims) == 0 {
 			return err
 		}
-		var names []string
-		byDeal := map[string]*deal{}
 		for _, c := range claims {
-			d := &deal{claim: c}
-			byDeal[c.Key] = d
-			b.deals, names = append(b.deals, d), append(names, c.Key)
-			if err := w.look(ctx, tx, d, tenant); err != nil {
-				return err
-			}
+			b.deals = append(b.deals, &deal{claim: c})
 		}
-		effects, err := outbox.Open(ctx, tx, names)
-		if err != nil {
+		if err := t.look(ctx, tx, b.deals); err != nil {
 			return err
 		}
-		for _, e := range effects {
-			byDeal[e.Deal].effects = append(byDeal[e.Deal].effects, e)
-		}
-		var sending []string
 		for _, d := range b.deals {
-			keys, err := d.plan(tenant.Settings.Language)
-			if err != nil {
+			if err := d.plan(t.tenant.Settings.Language); err != nil {
 				return err
 			}
-			sending = append(sending, keys...)
 		}
-		return outbox.Sending(ctx, tx, sending, w.Now())
+		b.parts = split(b.deals)
+		return outbox.Sending(ctx, tx, sending(b.parts[0]), t.Now())
 	})
-	w.fault("sending")
+	if err == nil && len(b.deals) > 0 {
+		t.fault("sending")
+	}
 	return b, err
 }
 
-// look works out what the deal's fields should hold.
-func (w *Worker) look(ctx context.Context, tx *tenants.Tx, d *deal, tenant tenants.Tenant) error {
-	mine, err := w.Payments.DealOf(ctx, tx, d.claim.Key)
+// look works out what the deals' fields should hold, and which effects are open.
+func (t *turn) look(ctx context.Context, tx *tenants.Tx, deals []*deal) error {
+	names, byName := make([]string, len(deals)), make(map[string]*deal, len(deals))
+	for i, d := range deals {
+		names[i], byName[d.claim.Key] = d.claim.Key, d
+	}
+	mine, err := t.Payments.DealsOf(ctx, tx, names)
 	if err != nil {
 		return err
 	}
-	sync, err := outbox.SyncOf(ctx, tx, d.claim.Key)
+	written, err := outbox.WrittenOf(ctx, tx, names)
 	if err != nil {
 		return err
 	}
-	if len(mine.Invoices) == 0 {
-		return nil
+	for name, d := range byName {
+		if len(mine[name].Invoices) == 0 {
+			continue
+		}
+		if err := d.compare(desired(mine[name], t.tenant), written[name], t.tenant.Settings.Stages); err != nil {
+			return err
+		}
 	}
-	d.want = desired(mine, tenant)
+	effects, err := outbox.Open(ctx, tx, names)
+	for _, e := range effects {
+		byName[e.Deal].effects = append(byName[e.Deal].effects, e)
+	}
+	return err
+}
+
+// compare decides whether the fields have to be written, and whether the deal may have to move.
+func (d *deal) compare(want crm.State, written json.RawMessage, stages mapping.Stages) error {
 	var had crm.State
-	if sync.Written != nil {
-		if err := json.Unmarshal(sync.Written, &had); err != nil {
+	if written != nil {
+		if err := json.Unmarshal(written, &had); err != nil {
 			return fmt.Errorf("read what was written: %w", err)
 		}
 	}
-	d.write = sync.Written == nil || !equal(had, d.want)
-	d.move = d.write && had.Status != d.want.Status && mapping.Stages(tenant.Settings.Stages).Wants(d.want.Status)
+	d.want = want
+	d.write = written == nil || !equal(had, want)
+	d.move = d.write && had.Status != want.Status && stages.Wants(want.Status)
 	return nil
+}
+
+// split cuts deals into parts of at most partChanges changes; a deal stays whole.
+func split(deals []*deal) [][]*deal {
+	var parts [][]*deal
+	room := 0
+	for _, d := range deals {
+		if room -= len(d.changes); room < 0 || parts == nil {
+			parts, room = append(parts, nil), partChanges-len(d.changes)
+		}
+		last := len(parts) - 1
+		parts[last] = append(parts[last], d)
+	}
+	return parts
+}
+
+// sending are the keys of the effects that go out with these deals.
+func sending(deals []*deal) []string {
+	var keys []string
+	for _, d := range deals {
+		for _, key := range d.keys {
+			if key != "" {
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
 }
 
 // desired is what the deal's fields should hold.
@@ -132,17 +168,16 @@ func drift(held, want crm.State, written json.RawMessage) bool {
 	return held.Status != had.Status || held.Paid != had.Paid || held.Reference != had.Reference || held.Link != had.Link
 }
 
-// plan turns what is open into changes and returns the keys of the effects that are about to be sent.
-func (d *deal) plan(lang string) ([]string, error) {
+// plan turns what is open into changes.
+func (d *deal) plan(lang string) error {
 	if d.write {
 		want := d.want
 		d.changes, d.keys = append(d.changes, crm.Change{Deal: d.claim.Key, State: &want}), append(d.keys, "")
 	}
-	var sending []string
 	for _, e := range d.effects {
 		change, verdict, err := effect(e, lang)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		switch verdict {
 		case wait:
@@ -150,10 +185,10 @@ func (d *deal) plan(lang string) ([]string, error) {
 		case drop:
 			d.forget = append(d.forget, e.Key)
 		case send:
-			d.changes, d.keys, sending = append(d.changes, change), append(d.keys, e.Key), append(sending, e.Key)
+			d.changes, d.keys = append(d.changes, change), append(d.keys, e.Key)
 		}
 	}
-	return sending, nil
+	return nil
 }
 
 type verdict int
@@ -191,65 +226,87 @@ func effect(e outbox.Effect, lang string) (crm.Change, verdict, error) {
 	return crm.Change{Deal: e.Deal, Effect: out}, send, nil
 }
 
-// write sends a batch and records a verdict for every part of it.
-func (w *Worker) write(ctx context.Context, id tenants.ID, account crm.Account, b *batch) error {
-	b.stop = readStages(ctx, account, b)
-	var changes []crm.Change
-	for _, d := range b.deals {
-		changes = append(changes, d.changes...)
+// write sends a batch, part by part, and records a verdict for every change. Once the CRM asks for a pause, what is left
+// goes back to the promises.
+func (t *turn) write(ctx context.Context, b *batch) error {
+	if err := t.readStages(ctx, b.deals); err != nil {
+		t.halt(err)
 	}
-	var verdicts []crm.Verdict
-	switch {
-	case b.stop != nil:
-		verdicts = make([]crm.Verdict, len(changes))
-		for i := range verdicts {
-			verdicts[i].Err = b.stop
+	for i, part := range b.parts {
+		var next []*deal
+		if i+1 < len(b.parts) {
+			next = b.parts[i+1]
 		}
-	case len(changes) > 0:
-		w.fault("before call")
-		verdicts = account.Apply(ctx, changes)
-		w.fault("after call")
-	}
-	at := 0
-	err := w.DB.In(context.WithoutCancel(ctx), id, func(ctx context.Context, tx *tenants.Tx) error {
-		at = 0
-		for _, d := range b.deals {
-			own := verdicts[at : at+len(d.changes)]
-			at += len(d.changes)
-			if err := w.settle(ctx, tx, b, d, own); err != nil {
-				return err
-			}
-		}
-		if b.stop != nil {
-			return outbox.Pause(ctx, tx, w.Now().Add(pause(b.stop)), code(b.stop))
-		}
-		if err := outbox.Pause(ctx, tx, time.Time{}, ""); err != nil {
-			return err
-		}
-		return outbox.Called(ctx, tx, w.Now())
-	})
-	w.fault("recorded")
-	if errors.Is(err, outbox.ErrLost) {
-		return nil
-	}
-	return err
-}
-
-// readStages reads the deals whose new status may move them and adds the stage to what is written.
-func readStages(ctx context.Context, account crm.Account, b *batch) error {
-	for _, d := range b.deals {
-		if !d.move {
-			continue
-		}
-		held, err := account.Deal(ctx, d.claim.Key)
-		switch {
-		case err == nil:
-			want := d.changes[0].State
-			want.Stage, want.Pipeline = b.stages.Move(held, want.Status), held.Pipeline
-		case crm.ClassOf(err) == crm.Gone, crm.ClassOf(err) == crm.Refused: // the write will say so itself
-		default:
+		if err := t.record(ctx, part, t.send(ctx, part), next); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// send carries out the changes of these deals and returns a verdict each; nil when the CRM should not be called.
+func (t *turn) send(ctx context.Context, deals []*deal) []crm.Verdict {
+	if t.halted() != nil {
+		return nil
+	}
+	changes := []crm.Change{}
+	for _, d := range deals {
+		changes = append(changes, d.changes...)
+	}
+	if len(changes) == 0 {
+		return []crm.Verdict{}
+	}
+	t.fault("before call")
+	verdicts := t.account.Apply(ctx, changes)
+	t.fault("after call")
+	for _, v := range verdicts {
+		if v.Err == nil || crm.ClassOf(v.Err) != crm.Transient {
+			return verdicts
+		}
+	}
+	t.halt(verdicts[0].Err) // nothing came through: the next part would meet the same
+	return verdicts
+}
+
+// readStages reads the deals whose new status may move them and adds the stage to what is written. A deal that cannot be
+// read is not moved; its write will say why.
+func (t *turn) readStages(ctx context.Context, deals []*deal) error {
+	var names []string
+	for _, d := range deals {
+		if d.move {
+			names = append(names, d.claim.Key)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	held, err := readDeals(ctx, t.account, names)
+	if class := crm.ClassOf(err); err != nil && class != crm.Gone && class != crm.Refused {
+		return err
+	}
+	for _, d := range deals {
+		if now, ok := held[d.claim.Key]; ok && d.move {
+			want := d.changes[0].State
+			want.Stage, want.Pipeline = mapping.Stages(t.tenant.Settings.Stages).Move(now, want.Status), now.Pipeline
+		}
+	}
+	return nil
+}
+
+// readDeals reads deals in as few requests as the account can.
+func readDeals(ctx context.Context, account crm.Account, names []string) (map[string]crm.Deal, error) {
+	if many, ok := account.(crm.DealsReader); ok {
+		return many.Deals(ctx, names)
+	}
+	deals := make(map[string]crm.Deal, len(names))
+	for _, name := range names {
+		d, err := account.Deal(ctx, name)
+		switch class := crm.ClassOf(err); {
+		case err == nil:
+			deals[name] = d
+		case class != crm.Gone && class != crm.Refused:
+			return nil, err
+		}
+	}
+	return deals, nil
 }

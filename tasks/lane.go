@@ -3,15 +3,37 @@ package tasks
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
 
-// slice is how long one turn of a lane may take before others have theirs.
-const slice = 5 * time.Second
+const (
+	// slice is how long one turn of a lane may take before others have theirs.
+	slice = 5 * time.Second
+	// flights is how many full batches of one lane are under way at once, so that neither our database nor a CRM that
+	// answers slowly keeps a busy lane below the limit. It bounds a lane's memory together with batchDeals.
+	flights = 2
+	// turnTime bounds the work of one turn, waits at the limiter included.
+	turnTime = 90 * time.Second
+)
+
+// turn is one worker's turn at a lane.
+type turn struct {
+	*Worker
+	id      tenants.ID
+	lane    *outbox.Lane
+	account crm.Account
+	tenant  tenants.Tenant
+
+	mu   sync.Mutex
+	stop error // why the CRM should not be called again in this turn
+}
 
 // Lane drains one CRM account: it takes the lane, writes batch after batch, and lets go when nothing is due and no
 // wake-up came since it looked. At the end of its slice it goes to the back of the queue.
@@ -26,13 +48,17 @@ func (w *Worker) Lane(ctx context.Context, id tenants.ID) error {
 	if err != nil || !mine {
 		return err
 	}
-	work, stop := context.WithTimeout(ctx, time.Minute)
+	w.fault("entered")
+	work, stop := context.WithTimeout(ctx, turnTime)
 	defer stop()
 	alive := w.keepAlive(work, stop, id, func(ctx context.Context, tx *tenants.Tx, until time.Time) error {
 		return lane.Keep(ctx, tx, until)
 	})
-	err = w.turn(work, id, &lane)
+	err = (&turn{Worker: w, id: id, lane: &lane}).run(work)
 	alive()
+	if errors.Is(err, outbox.ErrLost) {
+		return nil // another worker has it, and everything we had not recorded
+	}
 	if err != nil { // let go in any case: the sweeper brings the lane back
 		err = errors.Join(err, w.DB.In(context.WithoutCancel(ctx), id, func(ctx context.Context, tx *tenants.Tx) error {
 			_, err := lane.Quit(ctx, tx, true)
@@ -42,63 +68,97 @@ func (w *Worker) Lane(ctx context.Context, id tenants.ID) error {
 	return err
 }
 
-// turn writes until nothing is due, the slice is over, or the CRM asks for a pause.
-func (w *Worker) turn(ctx context.Context, id tenants.ID, lane *outbox.Lane) error {
-	account, tenant, err := w.Accounts.Account(ctx, id)
-	if err != nil {
-		return w.sleep(ctx, id, lane, err)
+// run writes until nothing is due, the slice is over, or the CRM asks for a pause.
+func (t *turn) run(ctx context.Context) error {
+	var err error
+	if t.account, t.tenant, err = t.Accounts.Account(ctx, t.id); err != nil {
+		return t.sleep(ctx, err)
 	}
-	ends := w.Now().Add(slice)
+	ends := t.Now().Add(slice)
 	for {
-		b, err := w.load(ctx, id, lane, tenant)
+		found, err := t.drain(ctx, ends)
 		if err != nil {
 			return err
 		}
-		if len(b.deals) > 0 {
-			if err := w.write(ctx, id, account, b); err != nil {
-				return err
-			}
-			if b.stop == nil && w.Now().Before(ends) {
-				continue
-			}
+		if found && t.halted() == nil && t.Now().Before(ends) {
+			continue
 		}
-		left, err := w.quit(ctx, id, lane, b)
+		left, err := t.quit(ctx, found)
 		if err != nil || left {
 			return err
 		}
 	}
 }
 
+// drain writes what is due, a few full batches at once, and returns when all of them are recorded. found is false when
+// nothing was due.
+func (t *turn) drain(ctx context.Context, ends time.Time) (found bool, err error) {
+	group, work := errgroup.WithContext(ctx)
+	group.SetLimit(flights)
+	for {
+		b, err := t.load(ctx)
+		if err != nil || len(b.deals) == 0 {
+			return found, errors.Join(err, group.Wait())
+		}
+		found = true
+		if len(b.deals) < batchDeals { // the last one
+			err := t.write(ctx, b)
+			return found, errors.Join(err, group.Wait())
+		}
+		group.Go(func() error { return t.write(work, b) })
+		if work.Err() != nil || t.halted() != nil || !t.Now().Before(ends) {
+			return found, group.Wait()
+		}
+	}
+}
+
+func (t *turn) halted() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.stop
+}
+
+func (t *turn) halt(why error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stop = why
+}
+
 // quit lets go of the lane, and tells the queue when the slice ended with work left. left is false when a wake-up came
 // meanwhile and the lane must be looked at again.
-func (w *Worker) quit(ctx context.Context, id tenants.ID, lane *outbox.Lane, b *batch) (left bool, err error) {
-	more := len(b.deals) > 0
-	err = w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+func (t *turn) quit(ctx context.Context, more bool) (left bool, err error) {
+	t.fault("leaving")
+	err = t.DB.In(ctx, t.id, func(ctx context.Context, tx *tenants.Tx) error {
 		var err error
-		left, err = lane.Quit(ctx, tx, more)
+		left, err = t.lane.Quit(ctx, tx, more)
 		return err
 	})
-	if err == nil && more && b.stop == nil {
-		w.Remind([]tenants.Reminder{{Tenant: id, Kind: string(outbox.Push)}})
+	if err == nil && more && t.halted() == nil {
+		t.Remind([]tenants.Reminder{{Tenant: t.id, Kind: string(outbox.Push)}})
 	}
 	return left, err
 }
 
 // sleep lets go of a lane whose account cannot be used. The promises stay open; with access revoked they wait for
-// somebody to reconnect, which promises a push again.
-func (w *Worker) sleep(ctx context.Context, id tenants.ID, lane *outbox.Lane, cause error) error {
-	return w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		due := w.Now().Add(pause(cause))
-		if crm.ClassOf(cause) == crm.Revoked {
-			due = w.Now().Add(time.Minute)
-		}
-		if err := outbox.Pause(ctx, tx, due, code(cause)); err != nil {
+// somebody to reconnect, which hastens them.
+func (t *turn) sleep(ctx context.Context, cause error) error {
+	return t.DB.In(ctx, t.id, func(ctx context.Context, tx *tenants.Tx) error {
+		if err := t.rest(ctx, tx, cause); err != nil {
 			return err
 		}
-		if err := outbox.Postpone(ctx, tx, outbox.Push, w.Now(), due, code(cause)); err != nil {
-			return err
-		}
-		_, err := lane.Quit(ctx, tx, true)
+		_, err := t.lane.Quit(ctx, tx, true)
 		return err
 	})
+}
+
+// shortest is the pause that is not worth moving every promise of a lane: the limiter holds the calls back.
+const shortest = 3 * time.Second
+
+// rest keeps the lane from being woken before the CRM may be called again, and says why for people to see.
+func (t *turn) rest(ctx context.Context, tx *tenants.Tx, cause error) error {
+	now, wait := t.Now(), pause(cause)
+	if err := outbox.Pause(ctx, tx, now.Add(wait), code(cause)); err != nil || wait < shortest {
+		return err
+	}
+	return outbox.Postpone(ctx, tx, outbox.Push, now, now.Add(wait), code(cause))
 }

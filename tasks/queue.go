@@ -64,7 +64,10 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 		}
 		task, queue := promiseTask, "checks"
 		body := reminder{Tenant: r.Tenant.String(), Kind: outbox.Kind(r.Kind), ID: r.ID}
-		if body.Kind == outbox.Push {
+		switch body.Kind {
+		case outbox.Review: // a CRM may report thousands at once; payments do not wait for them
+			queue = "reviews"
+		case outbox.Push:
 			if woken[r.Tenant] {
 				continue
 			}
@@ -86,7 +89,7 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 	server := asynq.NewServer(q.redis, asynq.Config{
 		Concurrency:              concurrency,
-		Queues:                   map[string]int{"checks": 3, "lanes": 2},
+		Queues:                   map[string]int{"checks": 6, "lanes": 4, "reviews": 1},
 		TaskCheckInterval:        5 * time.Millisecond, // asynq's default is a second
 		DelayedTaskCheckInterval: time.Second,
 		ShutdownTimeout:          5 * time.Second,

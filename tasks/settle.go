@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
 
 	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/payments"
@@ -12,14 +11,94 @@ import (
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
 
+// tally is what became of a part, so that what is alike is recorded at once.
+type tally struct {
+	written []outbox.Written
+	sent    []outbox.Receipt
+	unsent  []string // effects that certainly did not happen
+	done    []outbox.Claim
+	again   []outbox.Claim // let go without a failure, due now
+	paused  []outbox.Claim // due when the CRM may be called again
+}
+
+// record keeps the verdicts of a part in one transaction, and marks what the next part sends. Verdicts are nil when
+// nothing was sent.
+func (t *turn) record(ctx context.Context, part []*deal, verdicts []crm.Verdict, next []*deal) error {
+	err := t.DB.In(context.WithoutCancel(ctx), t.id, func(ctx context.Context, tx *tenants.Tx) error {
+		var sum tally
+		at := 0
+		for _, d := range part {
+			if verdicts == nil {
+				sum.skip(d)
+				continue
+			}
+			own := verdicts[at : at+len(d.changes)]
+			at += len(d.changes)
+			if err := t.settle(ctx, tx, &sum, d, own); err != nil {
+				return err
+			}
+		}
+		if err := t.book(ctx, tx, sum); err != nil {
+			return err
+		}
+		if cause := t.halted(); cause != nil {
+			return t.rest(ctx, tx, cause)
+		}
+		if err := outbox.Called(ctx, tx, t.Now()); err != nil {
+			return err
+		}
+		return outbox.Sending(ctx, tx, sending(next), t.Now())
+	})
+	t.fault("recorded")
+	return err
+}
+
+// book writes a tally down.
+func (t *turn) book(ctx context.Context, tx *tenants.Tx, sum tally) error {
+	now := t.Now()
+	if err := outbox.Wrote(ctx, tx, now, sum.written...); err != nil {
+		return err
+	}
+	if err := outbox.Sent(ctx, tx, now, sum.sent...); err != nil {
+		return err
+	}
+	if err := outbox.Unsent(ctx, tx, sum.unsent...); err != nil {
+		return err
+	}
+	keys := make([]string, len(sum.done))
+	for i, c := range sum.done {
+		keys[i] = syncKey(c.Key)
+	}
+	if err := payments.SettleAll(ctx, tx, keys, tenants.CRM, "", now); err != nil {
+		return err
+	}
+	if err := outbox.Release(ctx, tx, now, sum.again...); err != nil {
+		return err
+	}
+	if err := outbox.Release(ctx, tx, now.Add(pause(t.halted())), sum.paused...); err != nil {
+		return err
+	}
+	return outbox.Done(ctx, tx, now, sum.done...)
+}
+
+// skip puts a deal back that was not sent.
+func (s *tally) skip(d *deal) {
+	s.paused = append(s.paused, d.claim)
+	for _, key := range sending([]*deal{d}) {
+		if !d.sendingBefore(key) {
+			s.unsent = append(s.unsent, key)
+		}
+	}
+}
+
 // settle records what became of one deal's changes, and closes its promise or says when to try again.
-func (w *Worker) settle(ctx context.Context, tx *tenants.Tx, b *batch, d *deal, verdicts []crm.Verdict) error {
+func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, verdicts []crm.Verdict) error {
 	var failure error
 	for i, v := range verdicts {
 		if v.Err != nil && (failure == nil || crm.ClassOf(v.Err) > crm.ClassOf(failure)) {
 			failure = v.Err
 		}
-		if err := w.settleChange(ctx, tx, d, d.keys[i], v); err != nil {
+		if err := t.settleChange(ctx, tx, sum, d, d.keys[i], v); err != nil {
 			return err
 		}
 	}
@@ -28,42 +107,37 @@ func (w *Worker) settle(ctx context.Context, tx *tenants.Tx, b *batch, d *deal, 
 			return err
 		}
 	}
-	if failure != nil {
-		return w.settleFailure(ctx, tx, b, d, failure)
+	switch {
+	case failure != nil:
+		return t.settleFailure(ctx, tx, sum, d, failure)
+	case d.later:
+		sum.again = append(sum.again, d.claim)
+	default:
+		sum.done = append(sum.done, d.claim)
 	}
-	if err := payments.Settle(ctx, tx, syncKey(d.claim.Key), tenants.CRM, "", w.Now()); err != nil {
-		return err
-	}
-	if d.later {
-		return outbox.Again(ctx, tx, d.claim, w.Now(), w.Now(), "")
-	}
-	return outbox.Done(ctx, tx, w.Now(), d.claim)
+	return nil
 }
 
 // settleChange records one verdict. An effect that may have happened stays marked: the next run looks before it repeats.
-func (w *Worker) settleChange(ctx context.Context, tx *tenants.Tx, d *deal, key string, v crm.Verdict) error {
-	if key == "" {
-		if v.Err != nil {
-			return nil //nolint:nilerr // settleFailure says what follows
-		}
+func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, key string, v crm.Verdict) error {
+	class := crm.ClassOf(v.Err)
+	switch {
+	case key == "" && v.Err != nil:
+	case key == "":
 		written, err := json.Marshal(d.want)
 		if err != nil {
 			return err
 		}
-		return outbox.Wrote(ctx, tx, d.claim.Key, written, w.Now())
-	}
-	if v.Err == nil {
-		return outbox.Sent(ctx, tx, key, v.RemoteID, w.Now())
-	}
-	switch class := crm.ClassOf(v.Err); {
-	case class == crm.Gone || class == crm.Refused:
+		sum.written = append(sum.written, outbox.Written{Deal: d.claim.Key, State: written})
+	case v.Err == nil:
+		sum.sent = append(sum.sent, outbox.Receipt{Key: key, RemoteID: v.RemoteID})
+	case class == crm.Gone, class == crm.Refused:
 		return outbox.Forget(ctx, tx, key, class.String())
-	case ambiguous(v.Err):
-		return nil
-	case d.sendingBefore(key): // it may have happened in an earlier run, and this one did not get to look
-		return nil
+	case ambiguous(v.Err), d.sendingBefore(key): // it may have happened, now or in an earlier run that this one could not check
+	default:
+		sum.unsent = append(sum.unsent, key)
 	}
-	return outbox.Unsent(ctx, tx, key, code(v.Err))
+	return nil
 }
 
 func (d *deal) sendingBefore(key string) bool {
@@ -82,30 +156,26 @@ func ambiguous(err error) bool {
 }
 
 // settleFailure decides by the failure's class alone.
-func (w *Worker) settleFailure(ctx context.Context, tx *tenants.Tx, b *batch, d *deal, failure error) error {
-	now := w.Now()
-	w.Log.WarnContext(ctx, "deal not written", "tenant", tx.Tenant(), "deal", d.claim.Key, "err", failure)
+func (t *turn) settleFailure(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, failure error) error {
+	now := t.Now()
+	t.Log.WarnContext(ctx, "deal not written", "tenant", tx.Tenant(), "deal", d.claim.Key, "err", failure)
 	switch crm.ClassOf(failure) {
-	case crm.Throttled:
-		b.stop = failure
-		return outbox.Again(ctx, tx, d.claim, now, now.Add(pause(failure)), "")
-	case crm.Revoked:
-		b.stop = failure
-		return outbox.Again(ctx, tx, d.claim, now, now.Add(time.Minute), "")
+	case crm.Throttled, crm.Revoked:
+		t.halt(failure)
+		sum.paused = append(sum.paused, d.claim)
+		return nil
 	case crm.Gone:
-		if err := w.gone(ctx, tx, d.claim.Key); err != nil {
-			return err
-		}
-		return outbox.Done(ctx, tx, now, d.claim)
+		sum.done = append(sum.done, d.claim)
+		return t.gone(ctx, tx, d.claim.Key)
 	case crm.Refused:
-		if err := w.raise(ctx, tx, d.claim.Key); err != nil {
+		if err := t.raise(ctx, tx, d.claim.Key, failure); err != nil {
 			return err
 		}
 		return outbox.Bury(ctx, tx, d.claim, now, code(failure))
 	}
 	due, dead := retry(d.claim, now)
 	if since := d.claim.FailingSince; since != nil && now.Sub(*since) > fastFor {
-		if err := w.raise(ctx, tx, d.claim.Key); err != nil {
+		if err := t.raise(ctx, tx, d.claim.Key, failure); err != nil {
 			return err
 		}
 	}
@@ -115,8 +185,9 @@ func (w *Worker) settleFailure(ctx context.Context, tx *tenants.Tx, b *batch, d 
 	return outbox.Again(ctx, tx, d.claim, now, due, code(failure))
 }
 
-func (w *Worker) raise(ctx context.Context, tx *tenants.Tx, deal string) error {
-	if err := outbox.Unwritten(ctx, tx, deal, "refused"); err != nil {
+// raise tells a person that a deal cannot be written. It closes by itself when a later push succeeds.
+func (w *Worker) raise(ctx context.Context, tx *tenants.Tx, deal string, failure error) error {
+	if err := outbox.Unwritten(ctx, tx, deal, code(failure)); err != nil {
 		return err
 	}
 	return payments.Raise(ctx, tx, payments.Exception{Kind: payments.SyncFailed, Key: syncKey(deal), DealID: deal, OpenedAt: w.Now()}, "")

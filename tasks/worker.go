@@ -106,14 +106,13 @@ func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id te
 
 // keep does what was promised. It returns when to do it again; the zero time means that it is done.
 func (w *Worker) keep(ctx context.Context, id tenants.ID, c outbox.Claim) (time.Time, error) {
-	if c.Kind == outbox.Setup || c.Kind == outbox.Leave {
-		if c.Kind == outbox.Setup {
-			return time.Time{}, w.Accounts.Setup(ctx, id)
-		}
+	switch c.Kind {
+	case outbox.Setup:
+		return time.Time{}, w.setup(ctx, id)
+	case outbox.Leave:
 		return time.Time{}, w.Accounts.Leave(ctx, id)
-	}
-	if c.Kind == outbox.Review {
-		return time.Time{}, w.review(ctx, id, c.Key)
+	case outbox.Review:
+		return time.Time{}, w.review(ctx, id, c.Key, c.Due)
 	}
 	ref, err := uuid.Parse(c.Key)
 	if err != nil {
@@ -130,6 +129,14 @@ func (w *Worker) keep(ctx context.Context, id tenants.ID, c outbox.Claim) (time.
 		return w.Payments.SendRefund(ctx, id, ref)
 	}
 	return time.Time{}, fmt.Errorf("nobody keeps promises of kind %s", c.Kind)
+}
+
+// setup prepares a connected account, and lets everything that waited for access go on.
+func (w *Worker) setup(ctx context.Context, id tenants.ID) error {
+	if err := w.Accounts.Setup(ctx, id); err != nil {
+		return err
+	}
+	return w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return outbox.Hasten(ctx, tx, outbox.Push, w.Now()) })
 }
 
 // close records what became of a promise.
@@ -150,16 +157,24 @@ func (w *Worker) close(ctx context.Context, id tenants.ID, c outbox.Claim, again
 		}
 		return outbox.Again(ctx, tx, c, w.Now(), due, code(failure))
 	})
+	w.fault("closed")
 	if errors.Is(err, outbox.ErrLost) {
 		return nil
 	}
 	return err
 }
 
-// pause is how long a throttled call asks us to wait.
+// revokedFor is how long a lane without access rests. Reconnecting ends the rest; an account that was not paid for comes
+// back by itself.
+const revokedFor = 15 * time.Minute
+
+// pause is how long the work has to wait after a call that was throttled, or without access.
 func pause(err error) time.Duration {
 	var e *crm.Error
-	if errors.As(err, &e) && e.RetryAfter > 0 {
+	switch {
+	case crm.ClassOf(err) == crm.Revoked:
+		return revokedFor
+	case errors.As(err, &e) && e.RetryAfter > 0:
 		return e.RetryAfter
 	}
 	return time.Second
@@ -195,8 +210,8 @@ func code(err error) string {
 }
 
 // review looks at a deal that was changed in the CRM: a deal that is gone is an exception, and fields of ours that
-// somebody overwrote are written again.
-func (w *Worker) review(ctx context.Context, id tenants.ID, deal string) error {
+// somebody overwrote are written again. heard is when the CRM told us.
+func (w *Worker) review(ctx context.Context, id tenants.ID, deal string, heard time.Time) error {
 	ctx = crm.WithPriority(ctx, crm.Housekeeping)
 	var sync outbox.Sync
 	var mine payments.Deal
@@ -208,8 +223,8 @@ func (w *Worker) review(ctx context.Context, id tenants.ID, deal string) error {
 		sync, err = outbox.SyncOf(ctx, tx, deal)
 		return err
 	})
-	if err != nil || len(mine.Invoices) == 0 || sync.Written == nil || echo(sync, w.Now()) {
-		return err
+	if err != nil || len(mine.Invoices) == 0 || sync.Written == nil || sync.State == "waiting" || echo(sync, heard) {
+		return err // not ours, or a push is under way that will see for itself
 	}
 	account, tenant, err := w.Accounts.Account(ctx, id)
 	if err != nil {
@@ -239,8 +254,8 @@ func (w *Worker) review(ctx context.Context, id tenants.ID, deal string) error {
 }
 
 // echo says whether the CRM's event is most likely the answer to our own write.
-func echo(s outbox.Sync, now time.Time) bool {
-	return s.WrittenAt != nil && now.Sub(*s.WrittenAt) < 10*time.Second
+func echo(s outbox.Sync, heard time.Time) bool {
+	return s.WrittenAt != nil && heard.Sub(*s.WrittenAt).Abs() < 10*time.Second
 }
 
 func (w *Worker) gone(ctx context.Context, tx *tenants.Tx, deal string) error {

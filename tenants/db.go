@@ -174,16 +174,21 @@ func Conflict(err error, constraint string) bool {
 }
 
 // Due lists open promises that are due, unclaimed, and of which no reminder was sent since quiet; it notes that one
-// is sent now. It is the relay's only look at the database.
+// is sent now. It is the relay's only look at the database. Of the pushes to one CRM account it lists one, because one
+// reminder wakes the lane; of everything else, each tenant's first before anybody's second, so that a tenant with a flood
+// of work keeps nobody's reminder waiting.
 func (db *DB) Due(ctx context.Context, now time.Time, quiet time.Duration, limit int) ([]Reminder, error) {
 	rows, err := db.relay.Query(ctx, `
+		WITH due AS (
+			SELECT tenant_id, id, kind, due_at, relayed_at, row_number() OVER (PARTITION BY tenant_id, kind ORDER BY due_at, id) AS n
+			FROM outbox
+			WHERE done_at IS NULL AND dead_at IS NULL AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until < $1)),
+		chosen AS (
+			SELECT tenant_id, id FROM due
+			WHERE (kind <> 'push' OR n = 1) AND (relayed_at IS NULL OR relayed_at < $2)
+			ORDER BY n, due_at LIMIT $3)
 		UPDATE outbox SET relayed_at = $1
-		WHERE (tenant_id, id) IN (
-			SELECT tenant_id, id FROM outbox
-			WHERE done_at IS NULL AND dead_at IS NULL AND due_at <= $1
-				AND (claimed_until IS NULL OR claimed_until < $1)
-				AND (relayed_at IS NULL OR relayed_at < $2)
-			ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+		WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM outbox JOIN chosen USING (tenant_id, id) FOR UPDATE OF outbox SKIP LOCKED)
 		RETURNING tenant_id::text, id, kind, due_at`, now, now.Add(-quiet), limit)
 	if err != nil {
 		return nil, err

@@ -88,9 +88,18 @@ func (tx *Tx) Once(ctx context.Context, key string, body []byte, ref string) (ea
 	if err != nil || tag.RowsAffected() == 1 {
 		return ref, false, err
 	}
+	return tx.Seen(ctx, key, body)
+}
+
+// Seen tells what an earlier request with this key made, if there was one. Error: ErrOtherBody.
+func (tx *Tx) Seen(ctx context.Context, key string, body []byte) (earlier string, seen bool, err error) {
+	sum := sha256.Sum256(body)
 	var same bool
 	err = tx.QueryRow(ctx, `SELECT ref, body_hash = $2 FROM idempotency WHERE key = $1`, key, sum[:]).Scan(&earlier, &same)
-	if err == nil && !same {
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", false, nil
+	case err == nil && !same:
 		err = ErrOtherBody
 	}
 	return earlier, true, err

@@ -2,6 +2,7 @@ package tenants_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/dealpay/dealpay/tenants"
@@ -33,7 +34,19 @@ var samples = []struct{ table, insert string }{
 	{"effects", `INSERT INTO effects (tenant_id, key, deal_id, kind, reference, body) VALUES ($1, 'k', '1', 'note', 'r', '{}')`},
 	{"deal_sync", `INSERT INTO deal_sync (tenant_id, deal_id) VALUES ($1, '1')`},
 	{"lanes", `INSERT INTO lanes (tenant_id) VALUES ($1)`},
+	{"periods", `INSERT INTO periods (tenant_id, month, locked_at, locked_by) VALUES ($1, '2000-01-01', now(), 'a')`},
+	{"ledger_entries", `INSERT INTO ledger_entries (tenant_id, txn, line, at, day, kind, account, currency, minor, actor)
+		VALUES ($1, $1, 1, now(), now(), 'capture', 'cash', 'AMD', 5, 'a'), ($1, $1, 2, now(), now(), 'capture', 'receivable', 'AMD', -5, 'a')`},
+	{"register_mappings", `INSERT INTO register_mappings (tenant_id, acquirer, mapping, updated_by, updated_at) VALUES ($1, 'arca', '{}', 'a', now())`},
+	{"registers", `INSERT INTO registers (tenant_id, id, acquirer, hash, imported_by, imported_at) VALUES ($1, $1, 'arca', sha256('r'), 'a', now())`},
+	{"register_lines", `INSERT INTO register_lines (tenant_id, register_id, n, acquirer, kind, day, currency, minor, dedupe)
+		VALUES ($1, $1, 1, 'arca', 'payment', now(), 'AMD', 5, 'd')`},
+	{"reconciliations", `INSERT INTO reconciliations (tenant_id, id, day, acquirer, asked_by) VALUES ($1, $1, now(), 'arca', 'a')`},
+	{"mismatches", `INSERT INTO mismatches (tenant_id, run_id, n, key, kind, source, owner, found_at) VALUES ($1, $1, 1, 'k', 'missing_here', 'register', 'accountant', now())`},
 }
+
+// history are the tables that only grow.
+var history = []string{"audit", "facts", "ledger_entries"}
 
 // as runs fn in a transaction of a role, bound to a tenant or, with nil, to nobody.
 func as(t *testing.T, f *tenantstest.Fixture, role string, id *tenants.ID, fn func(ctx context.Context, tx pgx.Tx)) {
@@ -97,7 +110,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 				require.NoError(t, tx.QueryRow(ctx, `SELECT count(*) FROM `+s.table+` WHERE tenant_id = $1`, a.String()).Scan(&seen))
 				require.Zero(t, seen, s.table)
 				denied(t, ctx, tx, insufficientPrivilege, s.insert, a.String())
-				if s.table == "audit" || s.table == "facts" {
+				if slices.Contains(history, s.table) {
 					continue
 				}
 				tag, err := tx.Exec(ctx, `UPDATE `+s.table+` SET tenant_id = tenant_id WHERE tenant_id = $1`, a.String())
@@ -110,7 +123,7 @@ func TestNoTenantReachesAnother(t *testing.T) {
 		for _, s := range samples {
 			var seen int
 			require.NoError(t, tx.QueryRow(ctx, `SELECT count(*) FROM `+s.table).Scan(&seen))
-			require.Equal(t, 1, seen, s.table)
+			require.Positive(t, seen, s.table)
 			denied(t, ctx, tx, insufficientPrivilege, `UPDATE `+s.table+` SET tenant_id = $1`, b.String())
 			denied(t, ctx, tx, insufficientPrivilege, `DELETE FROM `+s.table)
 		}
@@ -181,7 +194,7 @@ func TestTheRelaySeesOnlyDueTimes(t *testing.T) {
 func TestHistoryIsAppendOnly(t *testing.T) {
 	f, a, _ := filled(t)
 	as(t, f, "", &a, func(ctx context.Context, tx pgx.Tx) { // even for the owner
-		for _, table := range []string{"audit", "facts"} {
+		for _, table := range history {
 			for _, sql := range []string{"UPDATE " + table + " SET tenant_id = tenant_id", "DELETE FROM " + table, "TRUNCATE " + table} {
 				denied(t, ctx, tx, integrityViolation, sql)
 			}

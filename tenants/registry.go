@@ -44,6 +44,29 @@ type Settings struct {
 	Merchant  string                       `json:"merchant"`   // name on the pay page
 	Accent    string                       `json:"accent"`     // #rrggbb on the pay page
 	Stages    map[string]map[string]string `json:"stages"`     // pipeline → status → stage to move to
+	Payments  PaymentSettings              `json:"payments"`
+}
+
+// PaymentSettings is how money is taken and given back. The zero value is a tenant that needs none of it.
+type PaymentSettings struct {
+	Routes       []Route             `json:"routes"`        // the first that fits decides; without one every connected acquirer is offered
+	Rates        map[string]string   `json:"rates"`         // "USD/AMD" → dram for a dollar, as decimal text
+	RefundLimits map[string]int64    `json:"refund_limits"` // by currency, minor units: a larger refund needs a second person
+	Templates    map[string]Template `json:"templates"`     // message that carries a link, by language
+	DealTitle    bool                `json:"deal_title"`    // a new link's purpose is the deal's title, which may hold private words
+}
+
+// Route says which acquirers take what. An empty member fits everything.
+type Route struct {
+	Currency  string   `json:"currency"`
+	Pipeline  string   `json:"pipeline"`
+	Acquirers []string `json:"acquirers"` // in the order they are offered
+}
+
+// Template is a message with {merchant}, {amount}, {purpose}, {number}, {until} and {link}.
+type Template struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
 }
 
 // WithDefaults fills what was never set: 72 hours, English, Yerevan's time.
@@ -58,6 +81,21 @@ func (s Settings) WithDefaults() Settings {
 		s.LinkHours = 72
 	}
 	return s
+}
+
+// Zone is where the tenant's days begin and end; UTC when the name of its time zone is unknown here.
+func (s Settings) Zone() *time.Location {
+	zone, err := time.LoadLocation(s.WithDefaults().TimeZone)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
+}
+
+// Day is the tenant's calendar day at t, as midnight UTC of that date.
+func (s Settings) Day(t time.Time) time.Time {
+	year, month, day := t.In(s.Zone()).Date()
+	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }
 
 // Join finds the tenant of a CRM account or makes one, gives it the account's present domain and name, and opens its

@@ -36,13 +36,15 @@ func (s *Service) CreateInvoice(c *gin.Context) {
 		s.fail(c, err)
 		return
 	}
-	request, err := s.complete(c.Request.Context(), w, in)
-	if err != nil {
-		s.fail(c, err)
-		return
+	ctx, key := c.Request.Context(), c.GetHeader("Idempotency-Key")
+	made, seen, err := s.Payments.Made(ctx, w.tenant, key, raw)
+	if err == nil && !seen {
+		var request payments.NewInvoice
+		if request, err = s.complete(ctx, w, in); err == nil {
+			request.Key, request.Request = key, raw
+			made, err = s.Payments.Create(ctx, w.tenant, w.by, request)
+		}
 	}
-	request.Key, request.Request = c.GetHeader("Idempotency-Key"), raw
-	made, err := s.Payments.Create(c.Request.Context(), w.tenant, w.by, request)
 	s.answerInvoice(c, http.StatusCreated, made, err)
 }
 

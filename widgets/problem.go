@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/crm"
@@ -91,11 +93,24 @@ func classify(err error) (status int, code, detail string, retry time.Duration) 
 			return row.status, row.code, row.detail, retry
 		}
 	}
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) || pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err) {
+	if storeAway(err) {
 		return 503, "store_away", "The service cannot reach its database. Try again in a moment.", 5 * time.Second
 	}
 	return 500, "internal", "Something failed on our side. Try again; if it stays, give support the request id.", 0
+}
+
+// storeAway says whether the database could not be reached, or went away while it was asked.
+func storeAway(err error) bool {
+	var connect *pgconn.ConnectError
+	var network *net.OpError
+	var said *pgconn.PgError
+	switch {
+	case errors.As(err, &connect), errors.As(err, &network), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return true
+	case errors.As(err, &said): // connection exceptions, too many connections, shutting down or starting
+		return strings.HasPrefix(said.Code, "08") || said.Code == "53300" || strings.HasPrefix(said.Code, "57P0")
+	}
+	return pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded) || pgconn.SafeToRetry(err)
 }
 
 func classifyCRM(e *crm.Error) (status int, code, detail string, retry time.Duration) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/dealpay/dealpay/crm"
@@ -68,6 +69,27 @@ func (a *Account) Deal(ctx context.Context, id string) (crm.Deal, error) {
 	return a.deal(ctx, l)
 }
 
+// Deals reads many leads without their contacts, a page of them in one request.
+func (a *Account) Deals(ctx context.Context, ids []string) (map[string]crm.Deal, error) {
+	currency, err := a.accountCurrency(ctx)
+	if err != nil {
+		return nil, err
+	}
+	deals := make(map[string]crm.Deal, len(ids))
+	for part := range slices.Chunk(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !isID(id) }), pageSize) {
+		leads, err := all[lead](ctx, a, "/leads", "leads", url.Values{"filter[id][]": part})
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range leads {
+			if !l.Deleted {
+				deals[string(l.ID)] = a.dealOf(l, currency, crm.Contact{})
+			}
+		}
+	}
+	return deals, nil
+}
+
 // lead reads one lead, as its administrator or as asUser. A deleted one is answered with 204 or 404.
 func (a *Account) lead(ctx context.Context, id, asUser string) (lead, error) {
 	c := call{method: http.MethodGet, path: "/leads/" + id, query: url.Values{"with": {"contacts"}}, asUser: asUser}
@@ -108,6 +130,10 @@ func (a *Account) deal(ctx context.Context, l lead) (crm.Deal, error) {
 	if err != nil {
 		return crm.Deal{}, err
 	}
+	return a.dealOf(l, currency, contact), nil
+}
+
+func (a *Account) dealOf(l lead, currency string, contact crm.Contact) crm.Deal {
 	amount := crm.Money{Decimal: decimal(string(cmp.Or(l.PriceMinor, l.Price)), currency), Currency: currency}
 	if strings.Trim(amount.Decimal, "0.") == "" {
 		amount = crm.Money{} // a lead without a budget has the price 0
@@ -116,7 +142,7 @@ func (a *Account) deal(ctx context.Context, l lead) (crm.Deal, error) {
 		Stage: string(l.Status), Closed: kindOf(l.Status) != crm.StageOpen, OwnerID: string(l.Responsible),
 		Contact: contact, Written: decode(l.Fields, a.layout)}
 	d.Written.Pipeline, d.Written.Stage = d.Pipeline, d.Stage
-	return d, nil
+	return d
 }
 
 // accountCurrency is the currency of every price in the account.

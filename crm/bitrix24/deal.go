@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/big"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -43,6 +44,32 @@ func (a *Account) Deal(ctx context.Context, id string) (crm.Deal, error) {
 	return deal, nil
 }
 
+// Deals reads many deals without their contacts: a list command answers 50, a request carries 50 commands.
+func (a *Account) Deals(ctx context.Context, ids []string) (map[string]crm.Deal, error) {
+	var cmds []command
+	for part := range slices.Chunk(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !isID(id) }), listSize) {
+		cmds = append(cmds, command{"crm.item.list", params{"entityTypeId": typeDeal, "useOriginalUfNames": "Y", "filter": params{"@id": part}}})
+	}
+	lists, err := a.all(ctx, cmds)
+	if err != nil {
+		return nil, err
+	}
+	deals := make(map[string]crm.Deal, len(ids))
+	for _, list := range lists {
+		var in struct {
+			Items []object `json:"items"`
+		}
+		if err := json.Unmarshal(list.result, &in); err != nil {
+			return nil, unreadable("crm.item.list", err)
+		}
+		for _, item := range in.Items {
+			d := itemDeal(item, a.layout)
+			deals[d.ID] = d
+		}
+	}
+	return deals, nil
+}
+
 func parseItem(raw json.RawMessage) (object, error) {
 	var in struct {
 		Item object `json:"item"`
@@ -61,6 +88,10 @@ func parseDeal(raw json.RawMessage, l layout) (crm.Deal, error) {
 	if err != nil {
 		return crm.Deal{}, err
 	}
+	return itemDeal(item, l), nil
+}
+
+func itemDeal(item object, l layout) crm.Deal {
 	d := crm.Deal{ID: item.text("id"), Title: item.text("title"), Pipeline: item.text("categoryId"),
 		Stage: item.text("stageId"), OwnerID: item.text("assignedById"), Written: l.read(item)}
 	if amount := decimal(item.text("opportunity")); amount != "" {
@@ -68,7 +99,7 @@ func parseDeal(raw json.RawMessage, l layout) (crm.Deal, error) {
 	}
 	semantics := item.text("stageSemanticId")
 	d.Closed = semantics == "S" || semantics == "F" || text(item.text("closed")).yes()
-	return d, nil
+	return d
 }
 
 var plain = regexp.MustCompile(`^-?[0-9]{1,15}(\.[0-9]{1,15})?$`)

@@ -18,6 +18,7 @@ import (
 
 const (
 	batchSize = 50       // commands of one request (vendor documentation "batch")
+	listSize  = 50       // rows of one page of a list (vendor documentation "Features of list methods")
 	maxBody   = 32 << 20 // of an answer
 	userAgent = "Dealpay/1.0"
 )

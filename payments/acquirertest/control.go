@@ -3,6 +3,7 @@ package acquirertest
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -31,6 +32,8 @@ type Desk struct {
 	Books *Books
 	// RefOf finds the acquirer's id in a checkout URL.
 	RefOf func(checkout *url.URL) string
+	// Ask is the acquirer's question to the merchant before it takes money; an error is a no. nil when it does not ask.
+	Ask func(p Payment) error
 	// Announce sends so many notices of what just happened to the payment; nil when the acquirer sends none. It
 	// returns at once.
 	Announce func(p Payment, notices int, delay time.Duration)
@@ -121,7 +124,21 @@ func (d Desk) pay(in request) (Payment, error) {
 	if !outcomes[in.Outcome] {
 		return Payment{}, errOutcome
 	}
-	return d.Books.Pay(d.RefOf(checkout), in.Outcome)
+	return d.take(d.RefOf(checkout), in.Outcome)
+}
+
+// take books what the customer did; what takes money is asked about first.
+func (d Desk) take(ref string, outcome Outcome) (Payment, error) {
+	if d.Ask != nil && outcome != Abandoned && outcome != Declined {
+		p, err := d.Books.Get(ref)
+		if err != nil {
+			return p, err
+		}
+		if err := d.Ask(p); err != nil {
+			return p, fmt.Errorf("%w: %w", ErrNotNow, err)
+		}
+	}
+	return d.Books.Pay(ref, outcome)
 }
 
 func answer(w http.ResponseWriter, p Payment, err error) {

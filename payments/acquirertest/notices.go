@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +17,18 @@ type Notice struct {
 	Name string // what a fault's match looks at, such as "notice payment_session.captured"
 	// Make builds the request, anew for each try. A forged one has a signature that is not ours.
 	Make func(ctx context.Context, forged bool) (*http.Request, error)
+	// Replied takes the merchant's answer (status 0 when there was none), where that decides about the money; such a
+	// notice is not repeated. It is not told what a forger was answered.
+	Replied func(status int, body []byte)
+}
+
+// PostForm is the request of a notice that is a form.
+func PostForm(ctx context.Context, address string, form url.Values) (*http.Request, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err == nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return r, err
 }
 
 // Delivery is what became of a notice.
@@ -152,27 +166,31 @@ func (c *Courier) due() []*parcel {
 }
 
 func (c *Courier) deliver(p *parcel) {
-	status := c.post(p)
+	status, body := c.post(p)
+	once := p.notice.Replied != nil
+	if once && !p.forged {
+		p.notice.Replied(status, body)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p.Tries, p.Status = p.Tries+1, status
-	p.Done = status/100 == 2 || p.Tries > len(retries)
+	p.Done = once || status/100 == 2 || p.Tries > len(retries)
 	if !p.Done && p.epoch == c.epoch {
 		p.due = c.control.Clock.Now().Add(retries[p.Tries-1])
 		c.waiting = append(c.waiting, p)
 	}
 }
 
-func (c *Courier) post(p *parcel) int {
+func (c *Courier) post(p *parcel) (status int, body []byte) {
 	r, err := p.notice.Make(c.ctx, p.forged)
 	if err != nil {
-		return 0
+		return 0, nil
 	}
 	res, err := c.client.Do(r)
 	if err != nil {
-		return 0
+		return 0, nil
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
-	return res.StatusCode
+	body, _ = io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	return res.StatusCode, body
 }

@@ -1,8 +1,8 @@
 package acquirertest
 
 import (
-	"errors"
 	_ "embed"
+	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -65,7 +65,7 @@ func (g Page) Press(w http.ResponseWriter, r *http.Request, ref string) {
 		http.Error(w, "no such button", http.StatusBadRequest)
 		return
 	}
-	p, err := g.Desk.Books.Pay(ref, outcome)
+	p, err := g.Desk.take(ref, outcome)
 	switch {
 	case errors.Is(err, ErrUnknown):
 		http.Error(w, "no such payment", http.StatusNotFound)

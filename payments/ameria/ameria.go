@@ -146,10 +146,7 @@ func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.
 		return payments.Checkout{}, err
 	}
 	now := p.cfg.Now()
-	life := session
-	if !o.Deadline.IsZero() {
-		life = max(time.Minute, min(session, o.Deadline.Sub(now).Truncate(time.Second)))
-	}
+	life := wire.Life(o, now, session)
 	reply, err := p.call(ctx, c, "InitPayment", initPayment{ClientID: c.Credentials["client_id"], Username: c.Credentials["username"],
 		Password: c.Credentials["password"], OrderID: n, Amount: o.Amount.Decimal(), Currency: currency, Description: o.Description,
 		BackURL: o.ReturnURL, Opaque: o.Attempt, Timeout: int64(life / time.Second)}, payments.ErrUnavailable)

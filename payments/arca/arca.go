@@ -54,14 +54,14 @@ type Provider struct{ cfg Config }
 
 // New returns the provider.
 func New(cfg Config) *Provider {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.Gateways == nil {
 		cfg.Gateways = Gateways()
 	}
 	if cfg.Currencies == nil {
 		cfg.Currencies = []string{"AMD"}
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	return &Provider{cfg}
 }
@@ -106,10 +106,7 @@ func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.
 		return payments.Checkout{}, fmt.Errorf("%w: arca: %s cannot be charged", payments.ErrRefused, o.Amount)
 	}
 	now := p.cfg.Now()
-	life := session
-	if !o.Deadline.IsZero() {
-		life = max(time.Minute, min(session, o.Deadline.Sub(now).Truncate(time.Second)))
-	}
+	life := wire.Life(o, now, session)
 	reply, err := p.call(ctx, c, "register.do", url.Values{
 		"orderNumber": {o.Reference}, "amount": {strconv.FormatInt(o.Amount.Minor, 10)}, "currency": {currency}, // 643 when left out
 		"returnUrl": {o.ReturnURL}, "description": {harmless(o.Description)}, "language": {language(o.Language)},

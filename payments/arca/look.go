@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -153,7 +154,7 @@ func (a answer) id() string {
 // paidAt is when the card was asked, or when the order was registered: milliseconds since 1970.
 func (a answer) paidAt() time.Time {
 	for _, name := range []string{"authDateTime", "date"} {
-		if ms, ok := a.Minor(name); ok && ms > 0 {
+		if ms, err := strconv.ParseInt(a.Code(name), 10, 64); err == nil && ms > 0 {
 			return time.UnixMilli(ms).UTC()
 		}
 	}

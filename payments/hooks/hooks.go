@@ -54,15 +54,20 @@ func answer(w http.ResponseWriter, provider payments.Provider, outcome payments.
 	case errors.Is(err, payments.ErrNotice):
 		refuse(w, http.StatusBadRequest, "notice_unreadable")
 		return
-	case errors.Is(err, payments.ErrForged):
-		refuse(w, http.StatusUnauthorized, "notice_forged")
-		return
 	}
 	if replier, ok := provider.(payments.Replier); ok {
 		status, contentType, body := replier.Reply(outcome)
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(status)
 		_, _ = w.Write(body)
+		return
+	}
+	switch {
+	case errors.Is(err, payments.ErrForged):
+		refuse(w, http.StatusUnauthorized, "notice_forged")
+		return
+	case outcome == payments.Rejected:
+		refuse(w, http.StatusConflict, "payment_refused")
 		return
 	}
 	if err != nil {

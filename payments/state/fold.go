@@ -43,6 +43,10 @@ const (
 	Received      FactKind = "received"       // Ref (of the manual payment), Amount
 	Reversed      FactKind = "reversed"       // Ref (of the manual payment it undoes)
 	Resolved      FactKind = "resolved"       // Attempt, Decision
+	GivenBack     FactKind = "given_back"     // Attempt, Ref (of the refund), Amount: by transfer or cash, past the acquirer
+	MovedOut      FactKind = "moved_out"      // Attempt, Ref (of the move), Amount: it counts for another invoice now
+	MovedIn       FactKind = "moved_in"       // Ref (of the move), Amount: it came from another invoice
+	MoveUndone    FactKind = "move_undone"    // Ref (of the move)
 )
 
 // Decision is what a person chose for money under review.
@@ -78,6 +82,8 @@ const (
 	SecondPayment   ReviewKind = "second_payment"
 	PaidAfterCancel ReviewKind = "paid_after_cancel"
 	PaidAfterExpiry ReviewKind = "paid_after_expiry"
+	// RefundAfterMove is money that the acquirer gave back after it had been moved to another invoice.
+	RefundAfterMove ReviewKind = "refund_after_move"
 )
 
 // Review is money of one attempt that waits for a person.
@@ -95,8 +101,14 @@ type AttemptPicture struct {
 	Asked    Money
 	Captured Money // zero until paid
 	Refunded int64 // minor units of Captured's currency, chargebacks included
+	Lost     int64 // of it: disputes that were lost
+	Disputed int64 // what disputes that are not decided yet are about, minor units of Captured's currency
+	Given    int64 // of Refunded: by transfer or cash, past the acquirer
+	Moved    int64 // of Captured: counts for another invoice
+	Voided   bool  // the acquirer undid the whole payment after it had taken it
 	PaidAt   time.Time
 
+	undone     bool // seen as cancelled, whatever else
 	foreign    bool
 	decision   Decision
 	refundedAt time.Time
@@ -108,12 +120,15 @@ type Picture struct {
 	Paid        int64 // all money received in the invoice's currency, also while under review
 	Refunded    int64 // all that went back
 	Outstanding int64 // what is still to be paid; never negative
+	Forgiven    int64 // what a person wrote off
 	PaidAt      time.Time
 	RefundedAt  time.Time
 	PaidBy      string // the attempt of the newest payment, empty when it was received outside
 	Attempts    []AttemptPicture
 	Reviews     []Review // open ones, by attempt
 	Authorized  bool     // an attempt holds money that is not captured
+	Disputes    []DisputePicture
+	MovedIn     int64 // of Paid: came from other invoices
 }
 
 type tally struct {
@@ -122,9 +137,13 @@ type tally struct {
 	back      map[returned]int64
 	received  map[string]Fact
 	reversed  map[string]bool
-	opened    map[dispute]bool
+	opened    map[dispute]Money
 	closed    map[dispute]bool
 	lost      map[dispute]Money
+	given     map[dispute]Money // by attempt and refund
+	moves     map[string]move
+	arrived   map[string]time.Time // when a move was made, on the invoice it came to
+	undone    map[string]bool
 	withdrawn bool
 	over      time.Time // zero when the link's time is not over
 }
@@ -138,8 +157,9 @@ type (
 // Fold returns the picture of an invoice of this amount after these facts.
 func Fold(amount Money, facts []Fact) Picture {
 	t := &tally{amount: amount, attempts: map[string]*AttemptPicture{}, back: map[returned]int64{},
-		received: map[string]Fact{}, reversed: map[string]bool{}, opened: map[dispute]bool{},
-		closed: map[dispute]bool{}, lost: map[dispute]Money{}}
+		received: map[string]Fact{}, reversed: map[string]bool{}, opened: map[dispute]Money{},
+		closed: map[dispute]bool{}, lost: map[dispute]Money{}, given: map[dispute]Money{}, moves: map[string]move{},
+		arrived: map[string]time.Time{}, undone: map[string]bool{}}
 	for _, f := range facts {
 		t.add(f)
 	}
@@ -149,8 +169,15 @@ func Fold(amount Money, facts []Fact) Picture {
 	for d, m := range t.lost {
 		if a := t.attempts[d.attempt]; a.Captured.Currency == m.Currency {
 			a.Refunded += m.Minor
+			a.Lost += m.Minor
 		}
 	}
+	for d, m := range t.opened {
+		if a := t.attempts[d.attempt]; a != nil && !t.closed[d] && a.Captured.Currency == m.Currency {
+			a.Disputed += m.Minor
+		}
+	}
+	t.beside()
 	return t.picture()
 }
 
@@ -176,7 +203,8 @@ func (t *tally) add(f Fact) {
 		t.back[key] = max(t.back[key], f.Amount.Minor)
 		a.refundedAt = later(a.refundedAt, f.At)
 	case DisputeOpened:
-		t.opened[dispute{f.Attempt, f.Ref}] = true
+		key := dispute{f.Attempt, f.Ref}
+		t.opened[key] = larger(t.opened[key], f.Amount)
 	case DisputeWon:
 		t.closed[dispute{f.Attempt, f.Ref}] = true
 	case DisputeLost:
@@ -197,12 +225,15 @@ func (t *tally) add(f Fact) {
 	case Resolved:
 		a := t.attempt(f.Attempt)
 		a.decision = max(a.decision, f.Decision) // a write-off includes an acceptance
+	case GivenBack, MovedOut, MovedIn, MoveUndone:
+		t.addByHand(f)
 	}
 }
 
 func (t *tally) observe(f Fact) {
 	a := t.attempt(f.Attempt)
 	a.Status = a.Status.Join(f.Status)
+	a.undone = a.undone || f.Status == AttemptCancelled
 	if f.Status != AttemptPaid {
 		return
 	}
@@ -221,6 +252,10 @@ func (t *tally) picture() Picture {
 	})
 	counted, countedBack, forgiven := t.count(&p)
 	covered := forgiven || counted >= t.amount.Minor
+	if forgiven {
+		p.Forgiven = max(0, t.amount.Minor-counted)
+	}
+	p.Disputes = t.disputes()
 	p.Status = t.status(p, counted, countedBack, covered)
 	// A withdrawn invoice is owed by nobody, whatever came of money that arrived for it; one whose money all went
 	// back takes no other, so it owes nothing either.
@@ -243,32 +278,35 @@ func (t *tally) count(p *Picture) (counted, back int64, forgiven bool) {
 			p.PaidAt, p.PaidBy = f.At, ""
 		}
 	}
+	counted += t.movedIn(p)
 	for _, a := range byPayment(p.Attempts) {
 		p.Authorized = p.Authorized || a.Status == Authorized
 		if a.Status != AttemptPaid {
 			continue
 		}
-		kind := t.review(a, counted)
+		kind, stays := t.review(a, counted), a.Captured.Minor-a.Moved
 		home := a.Captured.Currency == t.amount.Currency
 		if home {
-			p.Paid += a.Captured.Minor
+			p.Paid += stays
 			p.Refunded += a.Refunded
 		}
 		if a.Refunded > 0 {
 			p.RefundedAt = later(p.RefundedAt, a.refundedAt)
 		}
-		if a.PaidAt.After(p.PaidAt) {
+		if (a.Moved == 0 || stays > 0) && a.PaidAt.After(p.PaidAt) {
 			p.PaidAt, p.PaidBy = a.PaidAt, a.ID
 		}
 		switch {
+		case a.Moved > 0 && a.Refunded > stays:
+			p.Reviews = append(p.Reviews, Review{Kind: RefundAfterMove, Attempt: a.ID, Received: a.Captured})
 		case kind == "" || a.decision != "":
 			if home {
-				counted += a.Captured.Minor
+				counted += stays
 				back += a.Refunded
 			}
 			// money of another currency that went back forgives nothing
 			forgiven = forgiven || (a.decision == WriteOff && (home || a.Refunded < a.Captured.Minor))
-		case a.Captured.Minor <= 0 || a.Refunded < a.Captured.Minor:
+		case a.Captured.Minor <= 0 || a.Refunded < stays:
 			p.Reviews = append(p.Reviews, Review{Kind: kind, Attempt: a.ID, Received: a.Captured})
 		}
 	}

@@ -14,7 +14,7 @@ var paidMeaning = []Status{Paid, PartiallyRefunded, Refunded, Disputed, ManualRe
 func anyFact(kinds ...FactKind) *rapid.Generator[Fact] {
 	if len(kinds) == 0 {
 		kinds = []FactKind{Started, Observed, RefundTotal, DisputeOpened, DisputeWon, DisputeLost, TimeOver,
-			Withdrawn, Received, Reversed, Resolved}
+			Withdrawn, Received, Reversed, Resolved, GivenBack, MovedOut, MovedIn, MoveUndone}
 	}
 	return rapid.Custom(func(t *rapid.T) Fact {
 		f := Fact{Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), At: at(rapid.IntRange(0, 30).Draw(t, "minute"))}
@@ -62,7 +62,7 @@ func TestEveryPictureIsSound(t *testing.T) {
 // flawOf says which promise a picture breaks; empty when none.
 func flawOf(p Picture, facts []Fact) string {
 	money := slices.ContainsFunc(facts, func(f Fact) bool {
-		return f.Kind == Received || (f.Kind == Observed && f.Status == AttemptPaid)
+		return f.Kind == Received || f.Kind == MovedIn || (f.Kind == Observed && f.Status == AttemptPaid)
 	})
 	opened := slices.ContainsFunc(facts, func(f Fact) bool { return f.Kind == DisputeOpened })
 	switch {
@@ -108,7 +108,7 @@ func TestMoneyOnlyGrowsUntilAPersonReverses(t *testing.T) {
 		facts := rapid.SliceOfN(anyFact(), 0, 12).Draw(t, "facts")
 		more := anyFact().Draw(t, "more")
 		// An acquirer takes one attempt's money in one currency; two would be contradicting evidence, not more of it.
-		if more.Kind == Reversed || more.Kind == Observed && !sameCurrency(facts, more) ||
+		if more.Kind == Reversed || more.Kind == MovedOut || more.Kind == MoveUndone || more.Kind == Observed && !sameCurrency(facts, more) ||
 			more.Kind == Received && slices.ContainsFunc(facts, func(f Fact) bool { return f.Ref == more.Ref }) {
 			t.Skip("takes back, or contradicts")
 		}

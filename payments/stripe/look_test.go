@@ -143,10 +143,9 @@ func TestEveryDocumentedChargeIsJudged(t *testing.T) {
 func TestAnswersThatProveNothingSayNothing(t *testing.T) {
 	paid := `{"id":"cs_1","client_reference_id":"a","status":"complete","payment_status":"paid",`
 	for _, c := range []struct {
-		status int
-		body   string
-		code   string
-		want   error
+		status     int
+		body, code string
+		want       error
 	}{
 		{200, `{"id":"cs_1","status":"complete","payment_status":"a_new_word"}`, "complete.a_new_word", payments.ErrNothingNew},
 		{200, `{"id":"cs_1","status":"paused","payment_status":"unpaid"}`, "paused.unpaid", payments.ErrNothingNew},
@@ -250,7 +249,7 @@ func TestRefundsEndKnownOrUnknown(t *testing.T) {
 	for _, c := range []struct {
 		status int
 		body   string
-		want   error
+		end    error
 	}{
 		{200, `{"status":"succeeded"}`, nil},
 		{200, `{"status":"pending"}`, payments.ErrUnknown},
@@ -282,6 +281,6 @@ func TestRefundsEndKnownOrUnknown(t *testing.T) {
 		err := stripe.New(stripe.Config{BaseURL: server.URL}).Refund(t.Context(), connection(key), payments.Order{ProviderRef: "cs_1"},
 			"refund-1", payments.Money{Minor: 500, Currency: "AMD"})
 		server.Close()
-		require.ErrorIs(t, err, c.want, "%d %s", c.status, c.body)
+		require.ErrorIs(t, err, c.end, "%d %s", c.status, c.body)
 	}
 }

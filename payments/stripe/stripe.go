@@ -52,6 +52,9 @@ func New(cfg Config) *Provider {
 	cfg.BaseURL = strings.TrimRight(cmp.Or(cfg.BaseURL, "https://api.stripe.com"), "/")
 	cfg.Version = cmp.Or(cfg.Version, "2024-12-18.acacia")
 	cfg.Tolerance = cmp.Or(cfg.Tolerance, 300*time.Second)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.PageHosts == nil {
 		cfg.PageHosts = []string{"stripe.com"}
 	}
@@ -61,18 +64,12 @@ func New(cfg Config) *Provider {
 	if cfg.Parameters == nil {
 		cfg.Parameters = map[string]string{"adaptive_pricing[enabled]": "false"}
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
 	return &Provider{cfg}
 }
 
 // Describe says what Stripe can do and asks for the account's key and the webhook's secret.
 func (p *Provider) Describe() payments.Description {
-	host := ""
-	if u, err := url.Parse(p.cfg.BaseURL); err == nil {
-		host = u.Host
-	}
+	_, host, _ := strings.Cut(p.cfg.BaseURL, "://")
 	return payments.Description{
 		Name: "Stripe", Currencies: p.cfg.Currencies, Refunds: true, Partial: true, Notices: true, Hosts: []string{host},
 		Credentials: []payments.Credential{

@@ -22,12 +22,14 @@ import (
 
 const key, secret = "sk_test_9f8e7d6c", "whsec_1a2b3c4d"
 
-var orders atomic.Int64
+var (
+	counter atomic.Int64
+	dram    = payments.Money{Minor: 1_500_000, Currency: "AMD"}
+)
 
 func order() payments.Order {
-	n := orders.Add(1)
-	return payments.Order{Attempt: fmt.Sprintf("attempt-%d", n), Reference: fmt.Sprintf("DP-%d-1", n),
-		Amount: payments.Money{Minor: 1_500_000, Currency: "AMD"}, Description: "Deposit", ReturnURL: "https://pay.example/back"}
+	n := fmt.Sprint(counter.Add(1))
+	return payments.Order{Attempt: "attempt-" + n, Reference: "DP-" + n + "-1", Amount: dram, Description: "Deposit", ReturnURL: "https://pay.example/back"}
 }
 
 func connection(key string) payments.Connection {

@@ -72,19 +72,36 @@ func Open(ctx context.Context, tx *tenants.Tx, deals []string) ([]Effect, error)
 
 // Sending notes, before the call, that these effects are about to happen.
 func Sending(ctx context.Context, tx *tenants.Tx, keys []string, now time.Time) error {
+	if len(keys) == 0 {
+		return nil
+	}
 	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'sending', sending_at = $2 WHERE key = ANY($1)`, keys, now)
 	return err
 }
 
-// Sent notes that an effect happened and what the CRM calls it.
-func Sent(ctx context.Context, tx *tenants.Tx, key, remoteID string, now time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'sent', remote_id = $2, sent_at = $3, last_error = '' WHERE key = $1`, key, remoteID, now)
+// Receipt is the CRM's word that an effect happened, and what it calls it.
+type Receipt struct{ Key, RemoteID string }
+
+// Sent notes that effects happened.
+func Sent(ctx context.Context, tx *tenants.Tx, now time.Time, receipts ...Receipt) error {
+	if len(receipts) == 0 {
+		return nil
+	}
+	keys, ids := make([]string, len(receipts)), make([]string, len(receipts))
+	for i, r := range receipts {
+		keys[i], ids[i] = r.Key, r.RemoteID
+	}
+	_, err := tx.Exec(ctx, `UPDATE effects e SET status = 'sent', remote_id = r.id, sent_at = $3, last_error = ''
+		FROM unnest($1::text[], $2::text[]) AS r(key, id) WHERE e.key = r.key`, keys, ids, now)
 	return err
 }
 
-// Unsent notes that an effect certainly did not happen: it is only planned again.
-func Unsent(ctx context.Context, tx *tenants.Tx, key, reason string) error {
-	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'planned', last_error = $2 WHERE key = $1`, key, reason)
+// Unsent notes that effects certainly did not happen: they are only planned again.
+func Unsent(ctx context.Context, tx *tenants.Tx, keys ...string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'planned' WHERE key = ANY($1) AND status = 'sending'`, keys)
 	return err
 }
 

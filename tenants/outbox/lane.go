@@ -62,15 +62,15 @@ func (l *Lane) Quit(ctx context.Context, tx *tenants.Tx, force bool) (ok bool, e
 	return false, nil
 }
 
-// Pause notes for people why nothing is written to the CRM now; the zero time ends it.
+// Pause notes for people why nothing is written to the CRM now; Called ends it.
 func Pause(ctx context.Context, tx *tenants.Tx, until time.Time, why string) error {
-	_, err := tx.Exec(ctx, `UPDATE lanes SET paused_until = nullif($1, '0001-01-01 00:00:00+00'::timestamptz), paused_why = $2`, until.UTC(), why)
+	_, err := tx.Exec(ctx, `UPDATE lanes SET paused_until = $1, paused_why = $2`, until, why)
 	return err
 }
 
-// Called notes when the CRM was last called.
+// Called notes when the CRM was last called, and that nothing holds the lane up.
 func Called(ctx context.Context, tx *tenants.Tx, now time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE lanes SET last_call_at = $1`, now)
+	_, err := tx.Exec(ctx, `UPDATE lanes SET last_call_at = $1, paused_until = NULL, paused_why = ''`, now)
 	return err
 }
 

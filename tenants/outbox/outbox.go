@@ -61,18 +61,20 @@ type Claim struct {
 	Attempts     int        `db:"attempts"`
 	FailingSince *time.Time `db:"failing_since"`
 	Owner        uuid.UUID  `db:"claimed_by"`
+	Due          time.Time  `db:"due_at"`
 }
 
 // Take claims due promises of one kind for owner until now+lease, the oldest first. With id not 0 it takes only that one.
+// What owner holds already is left out, also after its lease: an owner that lives works on it.
 func Take(ctx context.Context, tx *tenants.Tx, kind Kind, id int64, owner uuid.UUID, now time.Time, lease time.Duration, limit int) ([]Claim, error) {
 	return tenants.Rows[Claim](ctx, tx, `
 		UPDATE outbox SET claimed_by = $3, claimed_until = $5
 		WHERE id IN (
 			SELECT id FROM outbox
 			WHERE kind = $1 AND ($2 = 0 OR id = $2) AND done_at IS NULL AND dead_at IS NULL AND due_at <= $4
-				AND (claimed_until IS NULL OR claimed_until < $4)
+				AND (claimed_until IS NULL OR (claimed_until < $4 AND claimed_by IS DISTINCT FROM $3))
 			ORDER BY due_at, id LIMIT $6 FOR UPDATE SKIP LOCKED)
-		RETURNING id, kind, key, seq, attempts, failing_since, claimed_by`,
+		RETURNING id, kind, key, seq, attempts, failing_since, claimed_by, due_at`,
 		string(kind), id, owner, now, now.Add(lease), limit)
 }
 
@@ -87,32 +89,34 @@ func Renew(ctx context.Context, tx *tenants.Tx, claims []Claim, until time.Time)
 // Done closes promises that were kept, in the transaction that records the result. One that was promised again
 // meanwhile is due at once instead. Error: ErrLost.
 func Done(ctx context.Context, tx *tenants.Tx, now time.Time, claims ...Claim) error {
-	batch := &pgx.Batch{}
-	for _, c := range claims {
-		batch.Queue(`UPDATE outbox SET done_at = CASE WHEN seq = $3 THEN $4::timestamptz END, claimed_by = NULL, claimed_until = NULL,
+	if len(claims) == 0 {
+		return nil
+	}
+	ids, owners, seqs := make([]int64, len(claims)), make([]uuid.UUID, len(claims)), make([]int64, len(claims))
+	for i, c := range claims {
+		ids[i], owners[i], seqs[i] = c.ID, c.Owner, c.Seq
+	}
+	closed, err := tenants.Rows[struct {
+		ID   int64     `db:"id"`
+		Open bool      `db:"open"`
+		Kind string    `db:"kind"`
+		Due  time.Time `db:"due_at"`
+	}](ctx, tx, `UPDATE outbox o SET done_at = CASE WHEN o.seq = c.seq THEN $4::timestamptz END, claimed_by = NULL, claimed_until = NULL,
 			attempts = 0, failing_since = NULL, last_error = '', relayed_at = NULL
-			WHERE id = $1 AND claimed_by = $2 RETURNING id, done_at IS NULL, kind, due_at`, c.ID, c.Owner, c.Seq, now)
+		FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS c(id, owner, seq)
+		WHERE o.id = c.id AND o.claimed_by = c.owner RETURNING o.id, o.done_at IS NULL AS open, o.kind, o.due_at`, ids, owners, seqs, now)
+	if err != nil {
+		return fmt.Errorf("close promises: %w", err)
 	}
-	results := tx.SendBatch(ctx, batch)
-	defer func() { _ = results.Close() }()
-	for range claims {
-		r := tenants.Reminder{Tenant: tx.Tenant()}
-		var open bool
-		if err := results.QueryRow().Scan(&r.ID, &open, &r.Kind, &r.Due); err != nil {
-			return lost(err)
-		}
-		if open {
-			tx.Remind(r)
-		}
-	}
-	return results.Close()
-}
-
-func lost(err error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
+	if len(closed) < len(claims) {
 		return ErrLost
 	}
-	return fmt.Errorf("close promise: %w", err)
+	for _, r := range closed {
+		if r.Open {
+			tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: r.ID, Kind: r.Kind, Due: r.Due})
+		}
+	}
+	return nil
 }
 
 func forEach(ctx context.Context, tx *tenants.Tx, claims []Claim, sql string, args ...any) error {
@@ -141,6 +145,15 @@ func Again(ctx context.Context, tx *tenants.Tx, c Claim, now, due time.Time, fai
 		due_at = CASE WHEN seq = $3 OR $4 <> '' THEN $5 ELSE least(due_at, $5) END, attempts = attempts + ($4 <> '')::int, last_error = $4,
 		failing_since = CASE WHEN $4 <> '' THEN coalesce(failing_since, $6) END
 		WHERE id = $1 AND claimed_by = $2`, c.Seq, failure, due, now)
+}
+
+// Release lets go of promises until due, and counts nothing. Error: ErrLost.
+func Release(ctx context.Context, tx *tenants.Tx, due time.Time, claims ...Claim) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	return forEach(ctx, tx, claims, `UPDATE outbox SET claimed_by = NULL, claimed_until = NULL, relayed_at = NULL, due_at = $3
+		WHERE id = $1 AND claimed_by = $2`, due)
 }
 
 // Bury ends a promise that can never be kept; a person may replay it. One that was promised again meanwhile is due at
@@ -179,6 +192,16 @@ func Replay(ctx context.Context, tx *tenants.Tx, ids []int64, now time.Time) (in
 		}
 	}
 	return len(dead), nil
+}
+
+// Hasten makes every open promise of a kind due now: what it waited for has come.
+func Hasten(ctx context.Context, tx *tenants.Tx, kind Kind, now time.Time) error {
+	tag, err := tx.Exec(ctx, `UPDATE outbox SET due_at = $2, relayed_at = NULL WHERE kind = $1 AND due_at > $2
+		AND done_at IS NULL AND dead_at IS NULL`, string(kind), now)
+	if err == nil && tag.RowsAffected() > 0 {
+		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), Kind: string(kind), Due: now})
+	}
+	return err
 }
 
 // Postpone moves every unclaimed due promise of a kind to a later time, keeping why; nothing is counted as a failure.

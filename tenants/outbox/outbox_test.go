@@ -26,6 +26,8 @@ func newDesk(t *testing.T) *desk {
 	return &desk{t, f, tenantstest.Tenant(t, f, "bitrix24", "acme"), time.Now().UTC().Truncate(time.Microsecond)}
 }
 
+func (d *desk) another(name string) tenants.ID { return tenantstest.Tenant(d.T, d.f, "kommo", name) }
+
 func (d *desk) try(fn func(ctx context.Context, tx *tenants.Tx) error) error {
 	return d.f.DB.In(d.Context(), d.id, fn)
 }
@@ -221,7 +223,7 @@ func TestADroppedPromiseIsNotKept(t *testing.T) {
 
 func TestTheRelayRemindsOncePerQuietTime(t *testing.T) {
 	d := newDesk(t)
-	other := tenantstest.Tenant(t, d.f, "kommo", "other")
+	other := d.another("other")
 	d.promise("1", d.now)
 	d.promise("later", d.now.Add(time.Hour))
 	require.NoError(t, d.f.DB.In(t.Context(), other, func(ctx context.Context, tx *tenants.Tx) error {
@@ -272,9 +274,11 @@ func TestEffectsHappenOnceInEffect(t *testing.T) {
 	})
 	require.Equal(t, "sending", open()[0].Status)
 	require.True(t, open()[1].OfAmbiguous)
-	d.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Unsent(ctx, tx, "task", "refused") })
+	d.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Unsent(ctx, tx, "task") })
 	require.Equal(t, "planned", open()[0].Status)
-	d.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Sent(ctx, tx, "task", "55", d.now) })
+	d.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return outbox.Sent(ctx, tx, d.now, outbox.Receipt{Key: "task", RemoteID: "55"})
+	})
 	effects = open()
 	require.Len(t, effects, 1)
 	require.Equal(t, "55", effects[0].RemoteOf)

@@ -21,7 +21,7 @@ type Sync struct {
 
 // SyncOf reads how far one deal is behind: waiting while a push is open, failed when it was given up.
 func SyncOf(ctx context.Context, tx *tenants.Tx, deal string) (Sync, error) {
-	all, err := tenants.Rows[Sync](ctx, tx, `
+	s, err := tenants.Row[Sync](ctx, tx, `
 		SELECT w.deal_id, CASE WHEN o.dead THEN 'failed' WHEN o.id IS NOT NULL THEN 'waiting' WHEN d.state IS NULL THEN 'waiting' ELSE d.state END AS state,
 			d.written, d.written_at, CASE WHEN o.id IS NOT NULL THEN o.last_error ELSE coalesce(d.reason, '') END AS reason,
 			CASE WHEN NOT o.dead THEN o.due_at END AS next_try
@@ -30,16 +30,43 @@ func SyncOf(ctx context.Context, tx *tenants.Tx, deal string) (Sync, error) {
 		LEFT JOIN LATERAL (SELECT id, last_error, due_at, dead_at IS NOT NULL AS dead FROM outbox
 			WHERE kind = 'push' AND key = w.deal_id AND done_at IS NULL ORDER BY dead_at DESC NULLS FIRST LIMIT 1) o ON true`, deal)
 	if err != nil {
-		return Sync{}, fmt.Errorf("read sync: %w", err)
+		err = fmt.Errorf("read sync: %w", err)
 	}
-	return all[0], nil
+	return s, err
+}
+
+// Written is what the CRM took of one deal; State is nil when it has to be written again.
+type Written struct {
+	Deal  string          `db:"deal_id"`
+	State json.RawMessage `db:"written"`
+}
+
+// WrittenOf reads what the CRM last took of these deals; those never written are left out.
+func WrittenOf(ctx context.Context, tx *tenants.Tx, deals []string) (map[string]json.RawMessage, error) {
+	rows, err := tenants.Rows[Written](ctx, tx, `SELECT deal_id, written FROM deal_sync WHERE deal_id = ANY($1)`, deals)
+	if err != nil {
+		return nil, fmt.Errorf("read what was written: %w", err)
+	}
+	states := make(map[string]json.RawMessage, len(rows))
+	for _, w := range rows {
+		states[w.Deal] = w.State
+	}
+	return states, nil
 }
 
 // Wrote notes what the CRM took.
-func Wrote(ctx context.Context, tx *tenants.Tx, deal string, written json.RawMessage, now time.Time) error {
-	_, err := tx.Exec(ctx, `INSERT INTO deal_sync (tenant_id, deal_id, state, written, written_at) VALUES ($1, $2, 'written', $3, $4)
+func Wrote(ctx context.Context, tx *tenants.Tx, now time.Time, written ...Written) error {
+	if len(written) == 0 {
+		return nil
+	}
+	deals, states := make([]string, len(written)), make([]string, len(written))
+	for i, w := range written {
+		deals[i], states[i] = w.Deal, string(w.State)
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO deal_sync (tenant_id, deal_id, state, written, written_at)
+		SELECT $1, w.deal, 'written', w.state::jsonb, $4 FROM unnest($2::text[], $3::text[]) AS w(deal, state)
 		ON CONFLICT (tenant_id, deal_id) DO UPDATE SET state = 'written', written = excluded.written, written_at = excluded.written_at, reason = ''`,
-		tx.Tenant().String(), deal, written, now)
+		tx.Tenant().String(), deals, states, now)
 	return err
 }
 

@@ -23,7 +23,7 @@ func (s *Server) guard(do http.HandlerFunc) http.HandlerFunc {
 		s.Control.Limits.Count(true)
 		form := r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" && r.URL.RawQuery == ""
 		if !form || r.PostFormValue("userName") != s.cfg.Login || r.PostFormValue("password") != s.cfg.Password {
-			s.fail(w, 5, "Access denied")
+			s.denied(w, r)
 			return
 		}
 		do(w, r)
@@ -79,11 +79,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request) {
 	}
 	p := s.books.Add(acquirertest.Payment{Ref: id(), Order: number, Asked: asked, Description: text, Language: lang,
 		ReturnURL: page.String(), Deadline: s.Control.Clock.Now().Add(time.Duration(life) * time.Second)})
-	scheme := "http://"
-	if r.TLS != nil {
-		scheme = "https://"
-	}
-	s.done(w, map[string]any{"orderId": p.Ref, "formUrl": scheme + r.Host + "/payment/merchants/shop/payment_" + cmp.Or(lang, "en") + ".html?mdOrder=" + p.Ref})
+	s.done(w, map[string]any{"orderId": p.Ref, "formUrl": s.origin(r) + "/payment/merchants/shop/payment_" + cmp.Or(lang, "en") + ".html?mdOrder=" + p.Ref})
 }
 
 func id() string {
@@ -92,15 +88,19 @@ func id() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
-// find is the order that a call names; the id wins over the number.
-func (s *Server) find(w http.ResponseWriter, r *http.Request) (acquirertest.Payment, bool) {
-	ref, number := r.PostFormValue("orderId"), r.PostFormValue("orderNumber")
-	p, err := s.books.Get(cmp.Or(ref, number))
-	if err != nil || (ref != "" && !strings.EqualFold(p.Ref, ref)) {
-		s.fail(w, 6, "Unregistered OrderId")
-		return p, false
+func (s *Server) denied(w http.ResponseWriter, _ *http.Request) { s.fail(w, 5, "Access denied") }
+
+// about finds the order that a call names; the id wins over the number.
+func (s *Server) about(do func(http.ResponseWriter, *http.Request, acquirertest.Payment)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ref, number := r.PostFormValue("orderId"), r.PostFormValue("orderNumber")
+		p, err := s.books.Get(cmp.Or(ref, number))
+		if err != nil || (ref != "" && !strings.EqualFold(p.Ref, ref)) {
+			s.fail(w, 6, "Unregistered OrderId")
+			return
+		}
+		do(w, r, p)
 	}
-	return p, true
 }
 
 // orderStatus is the gateway's number and payment state for a status in the books. A declined card leaves the order
@@ -132,15 +132,7 @@ func (s *Server) action(p acquirertest.Payment) int {
 	return 0
 }
 
-func (s *Server) extended(w http.ResponseWriter, r *http.Request) {
-	if s.cfg.NoExtended {
-		s.fail(w, 5, "Access denied")
-		return
-	}
-	p, ok := s.find(w, r)
-	if !ok {
-		return
-	}
+func (s *Server) extended(w http.ResponseWriter, _ *http.Request, p acquirertest.Payment) {
 	status := orderStatus[p.Status]
 	out := map[string]any{"orderNumber": p.Order, "orderStatus": status.number, "actionCode": s.action(p), "actionCodeDescription": "",
 		"amount": p.Asked.Minor, "currency": currencyOf(p), "date": s.Control.Clock.Now().UnixMilli(), "orderDescription": p.Description,
@@ -180,16 +172,16 @@ func currencyOf(p acquirertest.Payment) string {
 	return ""
 }
 
-// short is the older status call, which spells its keys in another way.
+// short is the older status call, which takes only an id and spells its keys in another way.
 func (s *Server) short(w http.ResponseWriter, r *http.Request) {
 	if r.PostFormValue("orderId") == "" {
 		s.fail(w, 5, "[orderId] is empty")
 		return
 	}
-	p, ok := s.find(w, r)
-	if !ok {
-		return
-	}
+	s.about(s.brief)(w, r)
+}
+
+func (s *Server) brief(w http.ResponseWriter, _ *http.Request, p acquirertest.Payment) {
 	out := map[string]any{"OrderStatus": orderStatus[p.Status].number, "ErrorCode": "0", "ErrorMessage": "Success", "OrderNumber": p.Order,
 		"Amount": p.Asked.Minor, "currency": currencyOf(p), "Ip": "192.0.2.10", "Pan": "411111**1111", "cardholderName": "TEST CARD",
 		"expiration": "203001", "approvalCode": "123456", "depositAmount": p.Entry().Captured}
@@ -200,15 +192,7 @@ func (s *Server) short(w http.ResponseWriter, r *http.Request) {
 }
 
 // reverse undoes a payment before its calendar day in Yerevan ends; there is one try.
-func (s *Server) reverse(w http.ResponseWriter, r *http.Request) {
-	p, ok := s.find(w, r)
-	if !ok {
-		return
-	}
-	if s.cfg.NoReversals {
-		s.fail(w, 5, "Access denied")
-		return
-	}
+func (s *Server) reverse(w http.ResponseWriter, _ *http.Request, p acquirertest.Payment) {
 	s.mu.Lock()
 	again := s.reversed[p.Ref]
 	s.reversed[p.Ref] = true
@@ -225,11 +209,7 @@ func (s *Server) reverse(w http.ResponseWriter, r *http.Request) {
 	s.settled(w, p, err, "Operation is not allowed for the current order state")
 }
 
-func (s *Server) refund(w http.ResponseWriter, r *http.Request) {
-	p, ok := s.find(w, r)
-	if !ok {
-		return
-	}
+func (s *Server) refund(w http.ResponseWriter, r *http.Request, p acquirertest.Payment) {
 	minor, err := strconv.ParseInt(r.PostFormValue("amount"), 10, 64)
 	if err != nil || minor < 1 {
 		s.fail(w, 5, "[amount] is invalid")

@@ -44,18 +44,18 @@ type Config struct {
 	CallbackURL     string // empty: no callbacks
 	CallbackKey     string // empty: callbacks have no checksum
 	CallbackByGet   bool   // instead of POST
+	PublicSuffix    string // after the host in page URLs, such as ".localhost:8090"; empty: the host that was asked
 	HTTP            *http.Client
 }
 
 // Server is the double. It serves /payment/, and the control API under /_control/.
 type Server struct {
 	Control *standintest.Control
-
+	handler http.Handler
 	cfg     Config
+	page    acquirertest.Page
 	books   *acquirertest.Books
 	courier *acquirertest.Courier
-	page    acquirertest.Page
-	handler http.Handler
 
 	mu       sync.Mutex
 	callback string
@@ -75,9 +75,9 @@ func New(cfg Config) *Server {
 	s.page = acquirertest.Page{Name: "ArCa", Desk: desk, Back: back}
 	s.Control.State = func() any { return map[string]any{"payments": s.Books(), "notices": s.courier.Deliveries()} }
 	s.Control.Reset = func() {
-		s.clear()
 		s.books.Reset()
 		s.courier.Reset()
+		s.clear()
 	}
 	control := s.Control.Handler()
 	desk.Routes(control)
@@ -116,9 +116,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
-	for name, do := range map[string]func(http.ResponseWriter, *http.Request){
-		"register": s.register, "getOrderStatusExtended": s.extended, "getOrderStatus": s.short, "reverse": s.reverse, "refund": s.refund,
-	} {
+	calls := map[string]http.HandlerFunc{"register": s.register, "getOrderStatusExtended": s.about(s.extended), "getOrderStatus": s.short,
+		"reverse": s.about(s.reverse), "refund": s.about(s.refund)}
+	if s.cfg.NoExtended {
+		calls["getOrderStatusExtended"] = s.denied
+	}
+	if s.cfg.NoReversals {
+		calls["reverse"] = s.denied
+	}
+	for name, do := range calls {
 		mux.HandleFunc("POST /payment/rest/"+name+".do", s.guard(do))
 	}
 	mux.HandleFunc("GET /payment/merchants/shop/{page}", func(w http.ResponseWriter, r *http.Request) {
@@ -128,6 +134,18 @@ func (s *Server) routes() http.Handler {
 		s.page.Press(w, r, r.URL.Query().Get("mdOrder"))
 	})
 	return mux
+}
+
+// origin is where the pages of the gateway that was asked are.
+func (s *Server) origin(r *http.Request) string {
+	name, _, _ := strings.Cut(r.Host, ":")
+	switch {
+	case s.cfg.PublicSuffix != "":
+		return "http://" + strings.TrimSuffix(name, ".localhost") + s.cfg.PublicSuffix
+	case r.TLS != nil:
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 // back is the return address with the gateway's order id.
@@ -189,11 +207,7 @@ func (s *Server) call(ctx context.Context, hook string, fields map[string]string
 	if s.cfg.CallbackByGet {
 		return http.NewRequestWithContext(ctx, http.MethodGet, hook+"?"+form.Encode(), nil)
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, strings.NewReader(form.Encode()))
-	if err == nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	}
-	return r, err
+	return acquirertest.PostForm(ctx, hook, form)
 }
 
 // Sign is the checksum of a callback.

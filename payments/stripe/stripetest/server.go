@@ -35,13 +35,13 @@ type Config struct {
 // routes more than the other acquirers': delayed {"ref", "status": processing, succeeded or failed} moves a payment by
 // a method that takes days, refund_status {"ref", "status"} moves the last refund.
 type Server struct {
-	Control *standintest.Control
+	http.Handler // all of it
+	Control      *standintest.Control
 
 	cfg     Config
+	page    acquirertest.Page
 	books   *acquirertest.Books
 	courier *acquirertest.Courier
-	page    acquirertest.Page
-	handler http.Handler
 
 	mu      sync.Mutex
 	more    map[string]*details // by session
@@ -77,20 +77,13 @@ func New(cfg Config) *Server {
 	s.page = acquirertest.Page{Name: "Stripe", Desk: desk}
 	s.Control.Reset = s.reset
 	s.Control.State = func() any { return map[string]any{"payments": s.Books(), "notices": s.courier.Deliveries()} }
-	s.Control.OnFault = func(f standintest.Fault) {
-		s.mu.Lock()
-		s.revoked = s.revoked || f.Kind == standintest.Revoke
-		s.mu.Unlock()
-	}
 	s.reset()
-	control := s.Control.Handler()
-	desk.Routes(control)
-	control.HandleFunc("POST /_control/delayed", s.moved(s.delay))
-	control.HandleFunc("POST /_control/refund_status", s.moved(s.settle))
-	mux := http.NewServeMux()
-	mux.Handle("/_control/", control)
-	mux.Handle("/", s.Control.Wrap(s.routes()))
-	s.handler = mux
+	all := s.Control.Handler()
+	desk.Routes(all)
+	all.HandleFunc("POST /_control/delayed", s.moved(s.delay))
+	all.HandleFunc("POST /_control/refund_status", s.moved(s.settle))
+	all.Handle("/", s.Control.Wrap(s.routes()))
+	s.Handler = all
 	return s
 }
 
@@ -110,14 +103,12 @@ func (s *Server) Close() { s.courier.Close() }
 // Books are the payments, as GET /_control/books shows them.
 func (s *Server) Books() []acquirertest.Entry { return s.books.Entries() }
 
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
-
 func (s *Server) reset() {
-	s.mu.Lock()
-	s.more, s.replies, s.revoked = map[string]*details{}, map[string]reply{}, false
-	s.mu.Unlock()
 	s.books.Reset()
 	s.courier.Reset()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.more, s.replies, s.revoked = map[string]*details{}, map[string]reply{}, false
 }
 
 func (s *Server) routes() http.Handler {
@@ -151,6 +142,8 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) bool {
 	}
 	s.count++
 	slow := s.count <= s.cfg.PerSecond
+	_, dies := s.Control.Take(standintest.Revoke, r.Method+" "+r.URL.Path)
+	s.revoked = s.revoked || dies
 	known := r.Header.Get("Authorization") == "Bearer "+s.cfg.SecretKey && !s.revoked
 	s.mu.Unlock()
 	s.Control.Limits.Count(slow)

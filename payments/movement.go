@@ -1,0 +1,144 @@
+package payments
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dealpay/dealpay/payments/ledger"
+	"github.com/dealpay/dealpay/tenants"
+)
+
+// Movement is one transaction of the ledger as accountants read it, in one currency. Amounts are minor units.
+type Movement struct {
+	ID       int64       `db:"id"`
+	Day      time.Time   `db:"day"` // in the tenant's time zone, as midnight UTC; never in a month that was locked before
+	At       time.Time   `db:"at"`  // when we verified or were told
+	Kind     ledger.Kind `db:"kind"`
+	Payment  string      `db:"payment"` // attempt, or payment that a person recorded; empty: of no payment
+	Invoice  string      `db:"invoice"` // number
+	DealID   string      `db:"deal_id"`
+	Acquirer string      `db:"acquirer"`
+	Order    string      `db:"order_ref"`    // our order number at the acquirer
+	Provider string      `db:"provider_ref"` // the acquirer's own reference
+	Currency string      `db:"currency"`
+
+	// Amount is what came from customers, negative when it went back. Fee is what the acquirer kept, Payout what it paid
+	// out, and NonCash what was moved between invoices or written off. The first less the second and third is what the
+	// acquirers and the till hold more than before.
+	Amount  int64 `db:"amount"`
+	Fee     int64 `db:"fee"`
+	Payout  int64 `db:"payout"`
+	NonCash int64 `db:"non_cash"`
+
+	// Of the whole payment, as it is now.
+	Captured   int64      `db:"captured"`
+	Refunded   int64      `db:"refunded"`
+	TotalFee   int64      `db:"total_fee"`
+	TheirTime  *time.Time `db:"their_time"`  // of the payment: the acquirer's own word
+	RefundedAt *time.Time `db:"refunded_at"` // when we learnt of the newest refund
+
+	// Of what rests on a person's word.
+	Actor     tenants.Actor `db:"actor"`
+	Method    string        `db:"method"`
+	Reference string        `db:"reference"`
+	Reason    string        `db:"reason"`
+	Received  *time.Time    `db:"received"`
+}
+
+// RefundState says how much of the movement's payment went back: none, partial or full; empty when it is of no payment.
+func (m Movement) RefundState() string {
+	switch {
+	case m.Captured == 0:
+		return ""
+	case m.Refunded == 0:
+		return "none"
+	case m.Refunded < m.Captured:
+		return "partial"
+	}
+	return "full"
+}
+
+// Operator says whether a person's word is all the evidence there is.
+func (m Movement) Operator() bool {
+	switch m.Kind {
+	case ledger.Manual, ledger.ManualReversed, ledger.RefundOutside, ledger.Moved, ledger.WriteOff:
+		return true
+	}
+	return false
+}
+
+const movementsSQL = `
+	WITH head AS (
+		SELECT * FROM ledger_entries WHERE line = 1 AND day BETWEEN $1 AND $2 AND id <= $3 AND (day, id) > ($4, $5) ORDER BY day, id LIMIT $6)
+	SELECT h.id, h.day, h.at, h.kind, coalesce(h.attempt_id::text, CASE WHEN h.kind IN ('manual', 'manual_reversed') THEN h.ref END, '') AS payment,
+		coalesce(i.number, '') AS invoice, h.deal_id, coalesce(a.acquirer, e.acquirer, '') AS acquirer, coalesce(a.reference, '') AS order_ref,
+		coalesce(a.provider_ref, '') AS provider_ref, e.currency, e.amount, e.fee, e.payout, e.non_cash,
+		coalesce(p.captured, 0) AS captured, coalesce(p.refunded, 0) AS refunded, coalesce(p.fee, 0) AS total_fee, a.paid_at AS their_time, p.refunded_at,
+		h.actor, coalesce(f.method, '') AS method, coalesce(f.reference, '') AS reference, coalesce(f.reason, '') AS reason, f.received
+	FROM head h
+	CROSS JOIN LATERAL (
+		SELECT currency, min(substr(account, 10)) FILTER (WHERE account LIKE 'acquirer:%') AS acquirer,
+			coalesce(sum(minor) FILTER (WHERE (account LIKE 'acquirer:%' OR account = 'cash') AND kind NOT IN ('fee', 'payout')), 0)::bigint AS amount,
+			coalesce(sum(minor) FILTER (WHERE account = 'fees'), 0)::bigint AS fee,
+			coalesce(sum(minor) FILTER (WHERE account = 'bank'), 0)::bigint AS payout,
+			coalesce(sum(CASE WHEN account = 'write_offs' THEN minor WHEN kind = 'moved' AND account <> 'transfers' THEN -minor END), 0)::bigint AS non_cash
+		FROM ledger_entries WHERE txn = h.txn GROUP BY currency) e
+	LEFT JOIN invoices i ON i.id = h.invoice_id
+	LEFT JOIN attempts a ON a.id = h.attempt_id
+	LEFT JOIN LATERAL (
+		SELECT sum(minor) FILTER (WHERE kind = 'capture' AND account LIKE 'acquirer:%')::bigint AS captured,
+			sum(minor) FILTER (WHERE account IN ('customer_refunds', 'chargebacks'))::bigint AS refunded,
+			sum(minor) FILTER (WHERE account = 'fees')::bigint AS fee,
+			max(at) FILTER (WHERE account IN ('customer_refunds', 'chargebacks')) AS refunded_at
+		FROM ledger_entries WHERE attempt_id = h.attempt_id AND currency = e.currency) p ON true
+	LEFT JOIN LATERAL (
+		SELECT max(evidence->>'method') AS method, max(evidence->>'reference') AS reference, max((evidence->>'received_at')::timestamptz) AS received,
+			max(evidence->>'reason') FILTER (WHERE (kind IN ('reversed', 'move_undone')) = (h.kind = 'manual_reversed' OR e.non_cash < 0 AND kind = 'move_undone')) AS reason
+		FROM facts WHERE invoice_id = h.invoice_id
+			AND ((h.ref <> '' AND ref = h.ref) OR (h.kind = 'write_off' AND kind = 'resolved' AND decision = 'write_off'))) f ON true
+	ORDER BY h.day, h.id, e.currency`
+
+// movementsPage is how many transactions are read at once.
+const movementsPage = 500
+
+// Movements hands every movement from one day to another, both included, to each, in order. It reads page by page, so
+// that neither memory nor a connection is held for as long as a slow reader takes; what is posted meanwhile is left
+// out. An error of each ends it.
+func (s *Service) Movements(ctx context.Context, id tenants.ID, from, to time.Time, each func(Movement) error) error {
+	var last, day = int64(0), from.AddDate(0, 0, -1)
+	var newest int64
+	for {
+		var page []Movement
+		err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+			if newest == 0 {
+				if err := tx.QueryRow(ctx, `SELECT coalesce(max(id), 0) FROM ledger_entries`).Scan(&newest); err != nil {
+					return err
+				}
+			}
+			var err error
+			page, err = tenants.Rows[Movement](ctx, tx, movementsSQL, from, to, newest, day, last, movementsPage)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read movements: %w", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		for _, m := range page {
+			if err := each(m); err != nil {
+				return err
+			}
+		}
+		last, day = page[len(page)-1].ID, page[len(page)-1].Day
+	}
+}
+
+// Exported notes in the audit trail who took which part of the books out.
+func (s *Service) Exported(ctx context.Context, id tenants.ID, by By, from, to time.Time, format string) error {
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "export.made"},
+			map[string]string{"from": from.Format(time.DateOnly), "to": to.Format(time.DateOnly), "format": format})
+	})
+}

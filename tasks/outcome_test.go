@@ -1,0 +1,216 @@
+package tasks_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+)
+
+func TestEveryDealOfABatchHasItsOwnVerdict(t *testing.T) {
+	h := newHouse(t)
+	h.pay(deals(60)...)
+	bad := map[string]crm.Class{"7": crm.Refused, "13": crm.Gone, "21": crm.Transient}
+	h.book.set(func(c crm.Change) error {
+		if class, ok := bad[c.Deal]; ok {
+			return failing(class, false)
+		}
+		return nil
+	}, nil)
+	h.lane()
+	for _, deal := range deals(60) {
+		if _, ok := bad[deal]; !ok {
+			require.Equal(t, []any{crm.Paid, 1, "written"}, []any{h.book.status(deal), h.book.noted(deal), h.sync(deal).State}, deal)
+		}
+	}
+	require.Equal(t, "failed", h.sync("7").State)
+	require.Equal(t, []string{payments.SyncFailed}, h.exceptions("7"))
+	require.Equal(t, []string{payments.DealGone}, h.exceptions("13"))
+	require.Empty(t, h.exceptions("21"), "a passing failure is nobody's business yet")
+	require.Equal(t, 1, h.open(), "only the passing failure is tried again")
+	h.book.set(nil, nil)
+	h.later(2 * time.Second)
+	h.lane()
+	require.Equal(t, []any{crm.Paid, 1}, []any{h.book.status("21"), h.book.noted("21")})
+}
+
+func TestARefusedDealIsWrittenByReplayAndItsExceptionCloses(t *testing.T) {
+	h := newHouse(t)
+	h.pay("7")
+	h.book.set(func(crm.Change) error { return failing(crm.Refused, false) }, nil)
+	h.lane()
+	h.later(time.Hour)
+	h.lane()
+	calls, _, _ := h.book.counts()
+	require.Equal(t, 1, calls, "what is refused is not repeated by itself")
+	h.book.set(nil, nil)
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		n, err := outbox.Replay(ctx, tx, nil, h.now())
+		require.Equal(t, 1, n)
+		return err
+	})
+	h.lane()
+	require.Equal(t, []any{crm.Paid, "written"}, []any{h.book.status("7"), h.sync("7").State})
+	require.Empty(t, h.exceptions("7"))
+}
+
+func TestThrottlingStopsTheTurnAndCountsNothing(t *testing.T) {
+	h := newHouse(t)
+	h.pay(deals(120)...)
+	throttled := failing(crm.Throttled, false)
+	throttled.RetryAfter = 20 * time.Second
+	h.book.set(func(crm.Change) error { return throttled }, nil)
+	h.lane()
+	calls, _, _ := h.book.counts()
+	require.Equal(t, 1, calls, "the rest was not even sent")
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		lane, err := outbox.LaneOf(ctx, tx)
+		require.Equal(t, "throttled", lane.PausedWhy)
+		require.Equal(t, h.now().Add(20*time.Second), lane.PausedUntil.UTC())
+		var due, attempts int
+		require.NoError(t, tx.QueryRow(ctx, `SELECT count(*) FILTER (WHERE due_at <= $1), sum(attempts) FROM outbox WHERE kind = 'push'`, h.now()).Scan(&due, &attempts))
+		require.Equal(t, []int{0, 0}, []int{due, attempts}, "nothing wakes the lane meanwhile")
+		return err
+	})
+	h.book.set(nil, nil)
+	h.later(21 * time.Second)
+	h.lane()
+	for _, deal := range deals(120) {
+		require.Equal(t, 1, h.book.noted(deal))
+	}
+}
+
+func TestAnOutageCostsOneCallATurn(t *testing.T) {
+	h := newHouse(t)
+	h.pay(deals(150)...)
+	h.book.set(func(crm.Change) error { return failing(crm.Transient, false) }, nil)
+	h.lane()
+	calls, _, _ := h.book.counts()
+	require.Equal(t, 1, calls)
+	h.book.set(nil, nil)
+	h.later(2 * time.Second)
+	h.lane()
+	require.Zero(t, h.open())
+}
+
+func TestATenantWithoutAccessKeepsItsWorkAndDrainsItAfterReconnecting(t *testing.T) {
+	for _, refused := range []string{"at connecting", "by the CRM"} {
+		t.Run(refused, func(t *testing.T) {
+			h := newHouse(t)
+			h.pay(deals(30)...)
+			if refused == "at connecting" {
+				h.refuse(failing(crm.Revoked, false))
+			}
+			h.book.set(func(crm.Change) error { return failing(crm.Revoked, false) }, nil)
+			h.lane()
+			h.later(time.Minute)
+			h.lane()
+			calls, _, _ := h.book.counts()
+			require.LessOrEqual(t, calls, 1)
+			require.Equal(t, 30, h.open())
+			require.Equal(t, "waiting", h.sync("1").State)
+			h.refuse(nil)
+			h.book.set(nil, nil)
+			h.connect()
+			h.lane()
+			for _, deal := range deals(30) {
+				require.Equal(t, 1, h.book.noted(deal))
+			}
+			require.Zero(t, h.open())
+		})
+	}
+}
+
+// connect promises and keeps a Setup, as reconnecting does.
+func (h *house) connect() {
+	h.Helper()
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return outbox.Make(ctx, tx, outbox.Setup, "account", h.now())
+	})
+	due, err := h.f.DB.Due(h.Context(), h.now(), time.Hour, 100)
+	require.NoError(h, err)
+	for _, r := range due {
+		if r.Kind == string(outbox.Setup) {
+			require.NoError(h, h.worker().Run(h.Context(), h.id, outbox.Setup, r.ID))
+		}
+	}
+}
+
+// Back-off is fast for a quarter of an hour, then hourly to three days; a person hears of it when the quarter is over.
+func TestADownCRMIsTriedFastThenHourlyThenGivenUp(t *testing.T) {
+	h := newHouse(t)
+	h.pay("1")
+	h.book.set(func(crm.Change) error { return failing(crm.Transient, false) }, nil)
+	start := h.now()
+	var gaps []time.Duration
+	last := start
+	for h.open() == 1 {
+		h.lane()
+		age := h.now().Sub(start)
+		if age <= 15*time.Minute {
+			require.Empty(t, h.exceptions("1"), "after %s", age)
+		} else {
+			require.Equal(t, []string{payments.SyncFailed}, h.exceptions("1"), "after %s", age)
+		}
+		if next := h.sync("1").NextTry; next != nil {
+			gap := next.UTC().Sub(last)
+			if age <= 15*time.Minute {
+				require.LessOrEqual(t, gap, 30*time.Second)
+			} else {
+				require.Equal(t, time.Hour, gap)
+			}
+			gaps = append(gaps, gap)
+			h.later(next.UTC().Sub(h.now()))
+		}
+		last = h.now()
+	}
+	require.Equal(t, []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}, gaps[:3])
+	require.InDelta(t, (72 * time.Hour).Seconds(), h.now().Sub(start).Seconds(), 3700)
+	require.Equal(t, "failed", h.sync("1").State)
+	h.book.set(nil, nil)
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		_, err := outbox.Replay(ctx, tx, nil, h.now())
+		return err
+	})
+	h.lane()
+	require.Equal(t, []any{"written", 1}, []any{h.sync("1").State, h.book.noted("1")})
+	require.Empty(t, h.exceptions("1"), "closed by itself")
+}
+
+func TestAnExceptionsTaskIsClosedWhenTheExceptionEnds(t *testing.T) {
+	h := newHouse(t)
+	h.owe("5")
+	raise := payments.Exception{Kind: payments.Orphan, Key: "orphan:5", DealID: "5", OpenedAt: h.now()}
+	h.in(func(ctx context.Context, tx *tenants.Tx) error { return payments.Raise(ctx, tx, raise, "") })
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return payments.Settle(ctx, tx, raise.Key, tenants.Operator, "dismiss", h.now())
+	})
+	h.lane()
+	require.Len(t, h.book.tasks["5"], 1)
+	require.True(t, h.book.tasks["5"][0].done, "made first, closed in the next part of the same turn")
+	require.Zero(t, h.open())
+}
+
+func TestOneAccountsTroubleIsNotAnothers(t *testing.T) {
+	h := newHouse(t)
+	other := h.tenant("other")
+	h.book.set(func(c crm.Change) error {
+		if c.Deal == "mine" {
+			return failing(crm.Revoked, false)
+		}
+		return nil
+	}, nil)
+	h.pay("mine")
+	h.payOf(other, "theirs")
+	h.lane()
+	require.NoError(t, h.worker().Lane(t.Context(), other))
+	require.Equal(t, fmt.Sprint(crm.Paid), fmt.Sprint(h.book.status("theirs")))
+	require.Equal(t, 1, h.open())
+}
