@@ -27,6 +27,7 @@ type standinsCommand struct {
 	Suffix string `help:"What stands after every host name they hand out, such as .localhost:8090; empty means the real names."`
 	TLS    bool   `name:"tls" help:"Speak TLS with certificates of an own CA for any name."`
 	CAOut  string `name:"ca-out" help:"Where to write that CA's certificate."`
+	Deals  int    `hidden:"" default:"20" help:"How many deals every CRM account has."`
 }
 
 // Run serves the stand-ins until it is stopped.
@@ -49,7 +50,7 @@ func (s standinsCommand) Run(ctx context.Context) error {
 		}
 		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: ca.certificate})
 	}
-	handler := demo.NewStandins(s.AppURL, s.Suffix, archiveVersion(), demo.LoopbackClient(10*time.Second))
+	handler := demo.NewStandins(s.AppURL, s.Suffix, archiveVersion(), demo.LoopbackClient(10*time.Second), demo.Deals(s.Deals))
 	defer handler.Close()
 	base := scheme + "://" + listener.Addr().String()
 	line, err := json.Marshal(map[string]any{"url": base, "control": demo.Controls(base), "credentials": handler.Credentials()})

@@ -6,6 +6,7 @@ ALTER TABLE invoices
   ADD part           text NOT NULL DEFAULT '' CHECK (part IN ('', 'deposit', 'remainder', 'instalment')),
   ADD due_at         timestamptz,              -- of an instalment; the link lives longer
   ADD replaces       uuid,                     -- an earlier invoice for the same debt, whose link it retired
+  ADD plan_id        uuid,                     -- of invoices that were made together
   ADD claim_minor    bigint CHECK (claim_minor > 0), -- what it settles of the deal, where that has another currency
   ADD claim_currency text CHECK (claim_currency ~ '^[A-Z]{3}$'),
   ADD rate           text NOT NULL DEFAULT '', -- units of currency for one of claim_currency

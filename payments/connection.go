@@ -33,20 +33,6 @@ func Connections(ctx context.Context, tx *tenants.Tx) ([]Linked, error) {
 	return tenants.Rows[Linked](ctx, tx, `SELECT `+linkedColumns+` FROM connections WHERE retired_at IS NULL ORDER BY created_at, id`)
 }
 
-// route chooses the acquirer for an amount: the named one, or the first that takes it.
-func (s *Service) route(ctx context.Context, tx *tenants.Tx, amount Money, acquirer string) (Linked, error) {
-	all, err := Connections(ctx, tx)
-	if err != nil {
-		return Linked{}, err
-	}
-	for _, l := range all {
-		if (acquirer == "" || acquirer == l.Acquirer) && s.takes(l.Acquirer, amount) {
-			return l, nil
-		}
-	}
-	return Linked{}, ErrNoAcquirer
-}
-
 // takes says whether the acquirer can be asked for this amount.
 func (s *Service) takes(acquirer string, amount Money) bool {
 	p, ok := s.Providers[acquirer]

@@ -15,7 +15,7 @@ import (
 // Deal is what all invoices of one deal say together.
 type Deal struct {
 	ID        string
-	Currency  string // of its invoices; empty without any
+	Currency  string // of the deal, as its invoices say; empty without any
 	OwnerID   string
 	Balance   state.Balance
 	Link      string // the newest that can be paid, or else the newest
@@ -25,6 +25,21 @@ type Deal struct {
 
 // Money is an amount of the deal.
 func (d Deal) Money(minor int64) Money { return Money{Minor: minor, Currency: d.Currency} }
+
+// Overpaid is what came beyond all that was asked for, in minor units.
+func (d Deal) Overpaid() int64 { return max(0, d.Balance.Paid-d.Balance.Refunded-d.Balance.Due) }
+
+// Drifted compares the deal's amount in the CRM now with what it was when the newest link was made. ok is false when the
+// two are the same, or nobody knows what it was.
+func (d Deal) Drifted(now Money) (was Money, ok bool) {
+	for _, in := range d.Invoices {
+		if in.Status != state.Cancelled && in.DealMinor != nil {
+			was = Money{Minor: *in.DealMinor, Currency: in.DealCurrency}
+			return was, was != now
+		}
+	}
+	return Money{}, false
+}
 
 // maxInvoices bounds what one deal shows.
 const maxInvoices = 200
@@ -70,18 +85,19 @@ func sum(dealID string, invoices []Invoice) (Deal, uuid.UUID) {
 	var newest time.Time
 	var shown *Invoice
 	for i, in := range invoices {
-		p := state.Picture{Status: in.Status, Paid: in.Paid, Refunded: in.Refunded, Outstanding: in.Outstanding}
+		claim := in.Claim()
+		p := state.Picture{Status: in.Status, Paid: in.inDeal(in.Paid), Refunded: in.inDeal(in.Refunded), Outstanding: in.owed()}
 		if in.PaidAt != nil {
 			p.PaidAt = *in.PaidAt
 		}
 		if in.RefundedAt != nil {
 			p.RefundedAt = *in.RefundedAt
 		}
-		if d.Currency == "" || in.Currency == d.Currency {
-			all = append(all, state.InvoicePicture{Amount: in.Minor, Picture: p})
+		if d.Currency == "" || claim.Currency == d.Currency {
+			all = append(all, state.InvoicePicture{Amount: claim.Minor, Picture: p})
 		}
 		if in.Status != state.Cancelled || d.Currency == "" {
-			d.Currency = in.Currency
+			d.Currency = claim.Currency
 		}
 		if p.PaidAt.After(newest) {
 			newest, d.Reference = p.PaidAt, in.Reference

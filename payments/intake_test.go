@@ -39,10 +39,10 @@ func newWallet(t *testing.T) *wallet {
 	t.Cleanup(w.double.Close)
 	w.page = bank.URL
 	w.Providers["idram"] = idram.New(idram.Config{PayURL: bank.URL + "/Payment/GetPayment"})
-	require.NoError(t, w.Connect(t.Context(), w.id, w.by, "idram", map[string]string{"account": "100000114", "secret": "test-secret-key"}, true))
-	app := httptest.NewServer(hooks.Handler(w.Service, func() time.Time { return w.now }, slog.New(slog.DiscardHandler)))
+	require.NoError(t, w.Connect(t.Context(), w.ID, w.By, "idram", map[string]string{"account": "100000114", "secret": "test-secret-key"}, true))
+	app := httptest.NewServer(hooks.Handler(w.Service, func() time.Time { return w.Clock }, slog.New(slog.DiscardHandler)))
 	t.Cleanup(app.Close)
-	w.in(func(ctx context.Context, tx *tenants.Tx) error {
+	w.In(func(ctx context.Context, tx *tenants.Tx) error {
 		all, err := payments.Connections(ctx, tx)
 		require.NoError(t, err)
 		address, err := w.HookURL(tx, all[1])
@@ -56,7 +56,7 @@ func newWallet(t *testing.T) *wallet {
 // open presses Pay and posts the form to Idram, as the customer's browser does; it returns the page there.
 func (w *wallet) open(in payments.Invoice) string {
 	w.Helper()
-	checkout, err := w.Pay(w.Context(), w.id, in.ID, "token", "idram", "en")
+	checkout, err := w.Pay(w.Context(), w.ID, in.ID, "token", "idram", "en")
 	require.NoError(w, err)
 	require.NotNil(w, checkout.Form)
 	form := url.Values{}
@@ -84,12 +84,12 @@ func (w *wallet) pays(page, outcome string, notices int) int {
 
 func (w *wallet) becomes(in payments.Invoice, status state.Status) payments.Invoice {
 	w.Helper()
-	require.Eventually(w, func() bool { return w.read(in.ID).Status == status }, 10*time.Second, 10*time.Millisecond)
-	return w.read(in.ID)
+	require.Eventually(w, func() bool { return w.Read(in.ID).Status == status }, 10*time.Second, 10*time.Millisecond)
+	return w.Read(in.ID)
 }
 
 func (w *wallet) actions(in payments.Invoice) (names []string) {
-	w.in(func(ctx context.Context, tx *tenants.Tx) error {
+	w.In(func(ctx context.Context, tx *tenants.Tx) error {
 		trail, err := tx.Trail(ctx, &in.ID, 0, 100)
 		for i := len(trail) - 1; i >= 0; i-- {
 			names = append(names, trail[i].Action)
@@ -122,7 +122,7 @@ func confirmation(secret, bill, amount, trans string) url.Values {
 
 func TestAConfirmationIsTheTruthWhereNobodyCanBeAsked(t *testing.T) {
 	w := newWallet(t)
-	in := w.invoice("1", 1_500_000)
+	in := w.Invoice("1", 1_500_000)
 	page := w.open(in)
 	require.Equal(t, http.StatusOK, w.pays(page, "paid", 3))
 	paid := w.becomes(in, state.Paid)
@@ -131,7 +131,7 @@ func TestAConfirmationIsTheTruthWhereNobodyCanBeAsked(t *testing.T) {
 	require.Equal(t, []string{"invoice.created", "attempt.started", "attempt.pending", "attempt.paid"}, w.actions(in), "three confirmations are one fact")
 	require.Equal(t, int64(1_500_000), w.double.Books()[0].Captured)
 	require.Empty(t, w.double.Alerts(), "our answer was OK each time")
-	w.in(func(ctx context.Context, tx *tenants.Tx) error {
+	w.In(func(ctx context.Context, tx *tenants.Tx) error {
 		var source, notice string
 		err := tx.QueryRow(ctx, `SELECT evidence->>'source', evidence->>'notice' FROM facts WHERE status = 'paid'`).Scan(&source, &notice)
 		require.Equal(t, "notice", source)
@@ -146,34 +146,34 @@ func TestMoneyIsOnlyTakenForWhatCanBePaid(t *testing.T) {
 		_, body := w.call(url.Values{"EDP_PRECHECK": {"YES"}, "EDP_BILL_NO": {bill}, "EDP_REC_ACCOUNT": {"100000114"}, "EDP_AMOUNT": {amount}})
 		return body
 	}
-	in := w.invoice("1", 1_500_000)
+	in := w.Invoice("1", 1_500_000)
 	page := w.open(in)
 	bill := in.Number + "-1"
 	require.Equal(t, "OK", ask(bill, "15000.00"))
 	require.NotEqual(t, "OK", ask(bill, "14999.00"), "another amount")
 	require.NotEqual(t, "OK", ask("DP-NOBODY-1", "15000.00"), "an unknown bill")
-	require.Equal(t, state.AwaitingPayment, w.read(in.ID).Status, "a question moves nothing")
+	require.Equal(t, state.AwaitingPayment, w.Read(in.ID).Status, "a question moves nothing")
 
-	_, err := w.Pay(t.Context(), w.id, in.ID, "token", "till", "en")
+	_, err := w.Pay(t.Context(), w.ID, in.ID, "token", "till", "en")
 	require.ErrorIs(t, err, payments.ErrBeingChecked, "nobody else starts while Idram may be taking the money")
-	_, err = w.Cancel(t.Context(), w.id, w.by, in.ID)
+	_, err = w.Cancel(t.Context(), w.ID, w.By, in.ID)
 	require.ErrorIs(t, err, payments.ErrBeingChecked)
-	w.now = w.now.Add(4 * time.Minute)
-	_, err = w.Cancel(t.Context(), w.id, w.by, in.ID)
+	w.Clock = w.Clock.Add(4 * time.Minute)
+	_, err = w.Cancel(t.Context(), w.ID, w.By, in.ID)
 	require.NoError(t, err)
 	require.NotEqual(t, "OK", ask(bill, "15000.00"), "a cancelled link")
 	require.Equal(t, http.StatusConflict, w.pays(page, "paid", 1), "nothing was taken")
 
-	late := w.invoice("2", 1_500_000)
+	late := w.Invoice("2", 1_500_000)
 	page = w.open(late)
-	w.now = late.ExpiresAt
+	w.Clock = late.ExpiresAt
 	require.Equal(t, http.StatusConflict, w.pays(page, "paid", 1), "an expired link takes no money")
 	require.Equal(t, int64(0), w.double.Books()[1].Captured)
 }
 
 func TestMoneyNobodyWantsGoesBackByOurAnswer(t *testing.T) {
 	w := newWallet(t)
-	in := w.invoice("1", 1_500_000)
+	in := w.Invoice("1", 1_500_000)
 	w.open(in)
 	bill := in.Number + "-1"
 	for range 2 {
@@ -181,7 +181,7 @@ func TestMoneyNobodyWantsGoesBackByOurAnswer(t *testing.T) {
 		require.Equal(t, http.StatusOK, status)
 		require.NotEqual(t, "OK", body, "a wrong amount, refused as often as it comes")
 	}
-	require.Equal(t, state.AwaitingPayment, w.read(in.ID).Status)
+	require.Equal(t, state.AwaitingPayment, w.Read(in.ID).Status)
 	status, body := w.call(confirmation("test-secret-key", bill, "15000.00", "22222222222222"))
 	require.Equal(t, [2]any{200, "OK"}, [2]any{status, body})
 	status, body = w.call(confirmation("test-secret-key", bill, "15000.00", "33333333333333"))
@@ -190,32 +190,32 @@ func TestMoneyNobodyWantsGoesBackByOurAnswer(t *testing.T) {
 	status, body = w.call(confirmation("test-secret-key", "DP-NOBODY-1", "15000.00", "44444444444444"))
 	require.Equal(t, 200, status)
 	require.NotEqual(t, "OK", body, "a bill that is not ours")
-	paid := w.read(in.ID)
+	paid := w.Read(in.ID)
 	require.Equal(t, [3]any{state.Paid, int64(1_500_000), "22222222222222"}, [3]any{paid.Status, paid.Paid, paid.Reference})
 	require.Equal(t, []string{"invoice.created", "attempt.started", "attempt.pending", "payment.sent_back", "attempt.paid", "payment.sent_back"}, w.actions(in))
 
 	status, body = w.call(confirmation("another secret", bill, "15000.00", "55555555555555"))
 	require.Equal(t, http.StatusForbidden, status, "a forger costs nobody any money: %s", body)
-	require.Equal(t, paid, w.read(in.ID))
+	require.Equal(t, paid, w.Read(in.ID))
 }
 
 func TestAnAcquirerThatCannotBeAskedIsNotAskedAgainAndAgain(t *testing.T) {
 	w := newWallet(t)
-	in := w.invoice("1", 1_500_000)
+	in := w.Invoice("1", 1_500_000)
 	w.open(in)
 	a := w.attempt(in)
-	next, err := w.Check(t.Context(), w.id, a.ID)
+	next, err := w.Check(t.Context(), w.ID, a.ID)
 	require.NoError(t, err)
 	require.Equal(t, in.ExpiresAt.UTC(), next.UTC(), "one look when the link's time is over")
-	w.now = in.ExpiresAt
-	next, err = w.Check(t.Context(), w.id, a.ID)
+	w.Clock = in.ExpiresAt
+	next, err = w.Check(t.Context(), w.ID, a.ID)
 	require.NoError(t, err)
 	require.Zero(t, next)
 	require.Equal(t, state.AttemptExpired, w.attempt(in).Status)
 }
 
 func (w *wallet) attempt(in payments.Invoice) (a payments.Attempt) {
-	w.in(func(ctx context.Context, tx *tenants.Tx) error {
+	w.In(func(ctx context.Context, tx *tenants.Tx) error {
 		all, err := payments.Attempts(ctx, tx, in.ID)
 		a = all[len(all)-1]
 		return err

@@ -27,9 +27,17 @@ type NewInvoice struct {
 	DealID   string `json:"deal_id"`
 	OwnerID  string `json:"-"` // the deal's owner now
 	Terms    Terms  `json:"terms"`
-	Acquirer string `json:"acquirer"` // empty: the tenant's main one for this currency
-	Key      string `json:"-"`        // idempotency key
-	Request  []byte `json:"-"`        // the request as it came: the same key with another one is refused
+	Acquirer string `json:"acquirer"` // empty: by the tenant's routes
+
+	Pipeline string     `json:"-"` // of the deal now
+	Whole    Money      `json:"-"` // the deal's amount now; zero when the CRM's cannot be used
+	Exchange *Exchange  `json:"exchange"`
+	Part     string     `json:"part"`
+	DueAt    *time.Time `json:"due_at"`
+
+	replaces, plan *uuid.UUID
+	Key            string `json:"-"` // idempotency key
+	Request        []byte `json:"-"` // the request as it came: the same key with another one is refused
 }
 
 // bounds of what people may enter.
@@ -93,20 +101,35 @@ func (s *Service) Create(ctx context.Context, id tenants.ID, by By, in NewInvoic
 		if err := in.Terms.check(s.Now()); err != nil {
 			return err
 		}
-		if err := s.fits(ctx, tx, in.DealID, in.Terms.Amount, in.Acquirer); err != nil {
+		q, err := s.quote(ctx, tx, in)
+		if err != nil {
 			return err
 		}
-		made, err = s.insert(ctx, tx, fresh, by, in)
+		made, err = s.insert(ctx, tx, fresh, by, in, q)
 		return err
 	})
 	return made, err
 }
 
-func (s *Service) insert(ctx context.Context, tx *tenants.Tx, id uuid.UUID, by By, in NewInvoice) (Invoice, error) {
+func (s *Service) insert(ctx context.Context, tx *tenants.Tx, id uuid.UUID, by By, in NewInvoice, q quote) (Invoice, error) {
+	if err := s.fits(ctx, tx, in, q.charge); err != nil {
+		return Invoice{}, err
+	}
 	t := in.Terms
-	_, err := tx.Exec(ctx, `INSERT INTO invoices (tenant_id, id, number, deal_id, minor, currency, purpose, acquirer, outstanding, expires_at, owner_id, created_by, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $9, $10, $11, $12)`, tx.Tenant().String(), id, tenants.NewNumber("DP"), in.DealID,
-		t.Amount.Minor, t.Amount.Currency, t.Purpose, in.Acquirer, t.ExpiresAt, in.OwnerID, string(by.Actor), s.Now())
+	var claim, whole *int64
+	var claimed *string
+	if q.claim != nil {
+		claim, claimed = &q.claim.Minor, &q.claim.Currency
+	}
+	if in.Whole.Minor > 0 {
+		whole = &in.Whole.Minor
+	}
+	_, err := tx.Exec(ctx, `INSERT INTO invoices (tenant_id, id, number, deal_id, minor, currency, purpose, acquirer, outstanding, expires_at, owner_id, created_by, created_at,
+			pipeline, part, due_at, replaces, plan_id, claim_minor, claim_currency, rate, rate_from, deal_minor, deal_currency)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
+		tx.Tenant().String(), id, tenants.NewNumber("DP"), in.DealID,
+		q.charge.Minor, q.charge.Currency, t.Purpose, in.Acquirer, t.ExpiresAt, in.OwnerID, string(by.Actor), s.Now(),
+		in.Pipeline, in.Part, in.DueAt, in.replaces, in.plan, claim, claimed, q.rate, q.rateFrom, whole, in.Whole.Currency)
 	if err != nil {
 		return Invoice{}, err
 	}
@@ -124,17 +147,17 @@ func (s *Service) insert(ctx context.Context, tx *tenants.Tx, id uuid.UUID, by B
 		return made, err
 	}
 	return made, tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "invoice.created", DealID: in.DealID, Invoice: &id,
-		After: string(made.Status)}, map[string]any{"number": made.Number, "amount": t.Amount, "expires_at": t.ExpiresAt})
+		After: string(made.Status)}, map[string]any{"number": made.Number, "amount": t.Amount, "expires_at": t.ExpiresAt, "charge": q.charge, "rate": q.rate})
 }
 
 // fits refuses an amount that no connected acquirer takes, and a second currency in one deal.
-func (s *Service) fits(ctx context.Context, tx *tenants.Tx, deal string, amount Money, acquirer string) error {
-	if _, err := s.route(ctx, tx, amount, acquirer); err != nil {
+func (s *Service) fits(ctx context.Context, tx *tenants.Tx, in NewInvoice, charge Money) error {
+	if _, err := s.route(ctx, tx, in.Pipeline, charge, in.Acquirer); err != nil {
 		return err
 	}
 	var other string
-	err := tx.QueryRow(ctx, `SELECT coalesce(min(currency), '') FROM invoices WHERE deal_id = $1 AND status <> 'cancelled' AND currency <> $2`,
-		deal, amount.Currency).Scan(&other)
+	err := tx.QueryRow(ctx, `SELECT coalesce(min(coalesce(claim_currency, currency)), '') FROM invoices
+		WHERE deal_id = $1 AND status <> 'cancelled' AND coalesce(claim_currency, currency) <> $2`, in.DealID, in.Terms.Amount.Currency).Scan(&other)
 	if err == nil && other != "" {
 		err = invalid("currency_mixed", "This deal already has invoices in %s. Use the same currency.", other)
 	}
@@ -150,18 +173,23 @@ func (s *Service) Edit(ctx context.Context, id tenants.ID, by By, invoice uuid.U
 		if in.Status != state.AwaitingPayment {
 			return ErrState
 		}
-		was := Terms{in.Amount(), in.Purpose, in.ExpiresAt}
+		was := Terms{in.Claim(), in.Purpose, in.ExpiresAt}
 		next := was.with(t)
 		if err := next.check(s.Now()); err != nil {
 			return err
 		}
-		if next.Amount.Currency != was.Amount.Currency {
-			if err := s.fits(ctx, tx, in.DealID, next.Amount, in.Acquirer); err != nil {
+		charge, err := s.rounded(ctx, tx, in, next.Amount)
+		if err != nil {
+			return err
+		}
+		if charge != in.Amount() {
+			if err := s.fits(ctx, tx, NewInvoice{DealID: in.DealID, Terms: next, Acquirer: in.Acquirer, Pipeline: in.Pipeline}, charge); err != nil {
 				return err
 			}
 		}
-		if _, err := tx.Exec(ctx, `UPDATE invoices SET minor = $2, currency = $3, purpose = $4, expires_at = $5, outstanding = $2 - paid, updated_at = $6 WHERE id = $1`,
-			invoice, next.Amount.Minor, next.Amount.Currency, next.Purpose, next.ExpiresAt, s.Now()); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE invoices SET minor = $2, currency = $3, purpose = $4, expires_at = $5, outstanding = $2 - paid, updated_at = $6,
+			claim_minor = CASE WHEN rate <> '' THEN $7::bigint END WHERE id = $1`,
+			invoice, charge.Minor, charge.Currency, next.Purpose, next.ExpiresAt, s.Now(), next.Amount.Minor); err != nil {
 			return err
 		}
 		if err := outbox.Drop(ctx, tx, outbox.Expire, invoice.String(), s.Now()); err != nil {
@@ -273,12 +301,16 @@ func (s *Service) Cancel(ctx context.Context, id tenants.ID, by By, invoice uuid
 		if err != nil || answer == state.Ignore {
 			return err
 		}
-		if taken, err := reserved(ctx, tx, in.ID, uuid.Nil, s.Now()); taken || err != nil {
-			return errors.Join(err, ErrBeingChecked)
-		}
-		return s.record(ctx, tx, in, by.Actor, "invoice.cancelled",
-			finding{Fact: state.Fact{Kind: state.Withdrawn, At: s.Now()}, evidence: evidence{Source: "person"}})
+		return s.withdraw(ctx, tx, in, by, "invoice.cancelled", evidence{Source: "person"})
 	})
+}
+
+// withdraw retires an invoice's link. Error: ErrBeingChecked while an acquirer may be taking the money.
+func (s *Service) withdraw(ctx context.Context, tx *tenants.Tx, in Invoice, by By, action string, why evidence) error {
+	if taken, err := reserved(ctx, tx, in.ID, uuid.Nil, s.Now()); taken || err != nil {
+		return errors.Join(err, ErrBeingChecked)
+	}
+	return s.record(ctx, tx, in, by.Actor, action, finding{Fact: state.Fact{Kind: state.Withdrawn, At: s.Now()}, evidence: why})
 }
 
 // newLink makes the invoice's link: a token that only the customer and the sealed copy know.

@@ -94,7 +94,7 @@ const movementsSQL = `
 		FROM ledger_entries WHERE attempt_id = h.attempt_id AND currency = e.currency) p ON true
 	LEFT JOIN LATERAL (
 		SELECT max(evidence->>'method') AS method, max(evidence->>'reference') AS reference, max((evidence->>'received_at')::timestamptz) AS received,
-			max(evidence->>'reason') FILTER (WHERE (kind IN ('reversed', 'move_undone')) = (h.kind = 'manual_reversed' OR e.non_cash < 0 AND kind = 'move_undone')) AS reason
+			(array_agg(evidence->>'reason' ORDER BY id DESC) FILTER (WHERE at <= h.at))[1] AS reason -- of the deed, not of its undoing
 		FROM facts WHERE invoice_id = h.invoice_id
 			AND ((h.ref <> '' AND ref = h.ref) OR (h.kind = 'write_off' AND kind = 'resolved' AND decision = 'write_off'))) f ON true
 	ORDER BY h.day, h.id, e.currency`

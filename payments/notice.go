@@ -118,10 +118,22 @@ func (s *Service) file(ctx context.Context, tx *tenants.Tx, provider Provider, c
 	if err != nil {
 		return Broken, err
 	}
-	if _, err := tx.Exec(ctx, `UPDATE notices SET attempt_id = $2 WHERE id = $1`, id, a.ID); err != nil {
+	if err := matched(ctx, tx, id, a, heard); err != nil {
 		return Broken, err
 	}
 	return Accepted, outbox.Make(ctx, tx, outbox.Check, a.ID.String(), s.Now())
+}
+
+// matched notes which attempt a notice is about. An authentic one also tells what the acquirer calls an attempt that
+// was started by a form: only the notice knows.
+func matched(ctx context.Context, tx *tenants.Tx, notice uuid.UUID, a Attempt, heard Heard) error {
+	if heard.Authentic && a.ProviderRef == "" && heard.ProviderRef != "" {
+		if _, err := tx.Exec(ctx, `UPDATE attempts SET provider_ref = $2 WHERE id = $1 AND provider_ref = ''`, a.ID, heard.ProviderRef); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `UPDATE notices SET attempt_id = $2 WHERE id = $1`, notice, a.ID)
+	return err
 }
 
 // about finds the attempt that a notice names. Error: ErrNotFound.
@@ -161,8 +173,7 @@ func (s *Service) Match(ctx context.Context, id tenants.ID, notice uuid.UUID) (t
 		} else if err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE notices SET attempt_id = $2 WHERE id = $1`, f.ID, a.ID)
-		return err
+		return matched(ctx, tx, f.ID, a, Heard{Authentic: f.Authentic, ProviderRef: f.ProviderRef})
 	})
 	switch {
 	case err != nil:
@@ -184,5 +195,19 @@ func (s *Service) orphan(ctx context.Context, id tenants.ID, conn Connection, f 
 	if err != nil {
 		return err
 	}
-	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return s.raiseOrphan(ctx, tx, conn, f, seen) })
+	var a Attempt
+	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		// The notice may have named the payment by a name that only the acquirer's answer leads back to our order.
+		if a, err = about(ctx, tx, f.ConnectionID, seen.Reference, seen.ProviderRef); err == nil {
+			return matched(ctx, tx, f.ID, a, Heard{})
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		return s.raiseOrphan(ctx, tx, conn, f, seen)
+	})
+	if err != nil || a.ID == uuid.Nil {
+		return err
+	}
+	return s.Verify(ctx, id, a.ID, evidence{Source: "status_answer", Notice: f.ID.String()})
 }

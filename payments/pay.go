@@ -112,15 +112,18 @@ func (s *Service) open(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID, a
 	if !s.Now().Before(in.ExpiresAt) {
 		return opening{}, ErrExpired
 	}
-	if acquirer == "" {
+	if in.Acquirer != "" { // chosen when the link was made
 		acquirer = in.Acquirer
+	}
+	if err := s.offers(ctx, tx, in, p, acquirer); err != nil {
+		return opening{}, err
 	}
 	o := opening{invoice: in}
 	if o.attempt, o.ready, err = s.reuse(ctx, tx, in, p, acquirer); err != nil || o.ready != nil {
 		return o, err
 	}
 	if o.attempt.ID == uuid.Nil {
-		linked, err := s.route(ctx, tx, Money{Minor: p.Outstanding, Currency: in.Currency}, acquirer)
+		linked, err := s.route(ctx, tx, in.Pipeline, Money{Minor: p.Outstanding, Currency: in.Currency}, acquirer)
 		if err != nil {
 			return o, err
 		}

@@ -87,8 +87,8 @@ func (s *Service) Reverse(ctx context.Context, id tenants.ID, by By, payment uui
 		return Invoice{}, invalid("reason_empty", "Say why the payment is undone.")
 	}
 	var invoice uuid.UUID
-	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		_, err := one(struct{}{}, tx.QueryRow(ctx, `SELECT invoice_id FROM facts WHERE kind = 'received' AND ref = $1`, payment.String()).Scan(&invoice))
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) (err error) {
+		invoice, err = InvoiceOf(ctx, tx, payment)
 		return err
 	})
 	if err != nil {
@@ -99,6 +99,12 @@ func (s *Service) Reverse(ctx context.Context, id tenants.ID, by By, payment uui
 			Fact:     state.Fact{Kind: state.Reversed, At: s.Now(), Ref: payment.String()},
 			evidence: evidence{Source: "person", Reason: reason}})
 	})
+}
+
+// InvoiceOf finds the invoice of a payment recorded by a person. Error: ErrNotFound.
+func InvoiceOf(ctx context.Context, tx *tenants.Tx, payment uuid.UUID) (invoice uuid.UUID, err error) {
+	_, err = one(struct{}{}, tx.QueryRow(ctx, `SELECT invoice_id FROM facts WHERE kind = 'received' AND ref = $1`, payment.String()).Scan(&invoice))
+	return invoice, err
 }
 
 // Manual is a payment recorded by a person.

@@ -8,6 +8,7 @@ import (
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/ledger"
 	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/tilltest"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/tenantstest"
 	"github.com/google/uuid"
@@ -16,10 +17,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-func (s *shop) balances(of payments.Part) map[string]int64 {
+func balances(s *tilltest.Shop, of payments.Part) map[string]int64 {
 	s.Helper()
 	held := map[string]int64{}
-	s.in(func(ctx context.Context, tx *tenants.Tx) error {
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
 		all, err := payments.Balances(ctx, tx, of)
 		for _, b := range all {
 			held[string(b.Account)+" "+b.Currency] = b.Minor
@@ -30,45 +31,45 @@ func (s *shop) balances(of payments.Part) map[string]int64 {
 }
 
 func TestEveryChangeOfMoneyIsPosted(t *testing.T) {
-	s := newShop(t)
-	in, a := s.sold("1", 100_000)
-	require.Equal(t, map[string]int64{"acquirer:till AMD": 100_000, "receivable AMD": -100_000}, s.balances(payments.Part{Invoice: in.ID}))
-	s.learn(a, took(amd(100_000)))
-	s.learn(a, back(amd(100_000), amd(30_000)))
+	s := tilltest.New(t)
+	in, a := s.Sold("1", 100_000)
+	require.Equal(t, map[string]int64{"acquirer:till AMD": 100_000, "receivable AMD": -100_000}, balances(s, payments.Part{Invoice: in.ID}))
+	s.Learn(a, tilltest.Took(tilltest.AMD(100_000)))
+	s.Learn(a, tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(30_000)))
 	want := map[string]int64{"acquirer:till AMD": 70_000, "customer_refunds AMD": 30_000, "receivable AMD": -100_000}
-	require.Equal(t, want, s.balances(payments.Part{Invoice: in.ID}))
-	require.Equal(t, want, s.balances(payments.Part{Deal: "1"}))
-	require.Equal(t, want, s.balances(payments.Part{Attempt: a.ID}))
+	require.Equal(t, want, balances(s, payments.Part{Invoice: in.ID}))
+	require.Equal(t, want, balances(s, payments.Part{Deal: "1"}))
+	require.Equal(t, want, balances(s, payments.Part{Attempt: a.ID}))
 
-	other, b := s.sold("2", 50_000)
-	dispute := took(amd(50_000))
-	dispute.Disputes = []payments.Dispute{{Ref: "d", Amount: amd(50_000), Status: state.DisputeOpened}}
-	s.learn(b, dispute)
-	require.Equal(t, map[string]int64{"disputes AMD": 50_000, "receivable AMD": -50_000}, s.balances(payments.Part{Invoice: other.ID}))
+	other, b := s.Sold("2", 50_000)
+	dispute := tilltest.Took(tilltest.AMD(50_000))
+	dispute.Disputes = []payments.Dispute{{Ref: "d", Amount: tilltest.AMD(50_000), Status: state.DisputeOpened}}
+	s.Learn(b, dispute)
+	require.Equal(t, map[string]int64{"disputes AMD": 50_000, "receivable AMD": -50_000}, balances(s, payments.Part{Invoice: other.ID}))
 	dispute.Disputes[0].Status = state.DisputeLost
-	s.learn(b, dispute)
-	require.Equal(t, map[string]int64{"chargebacks AMD": 50_000, "receivable AMD": -50_000}, s.balances(payments.Part{Invoice: other.ID}))
+	s.Learn(b, dispute)
+	require.Equal(t, map[string]int64{"chargebacks AMD": 50_000, "receivable AMD": -50_000}, balances(s, payments.Part{Invoice: other.ID}))
 
-	foreign := s.invoice("3", 20_000)
-	s.learn(s.try(foreign), took(usd(900)))
+	foreign := s.Invoice("3", 20_000)
+	s.Learn(s.Try(foreign), tilltest.Took(tilltest.USD(900)))
 	require.Equal(t, map[string]int64{"acquirer:till AMD": 70_000, "acquirer:till USD": 900, "chargebacks AMD": 50_000, "customer_refunds AMD": 30_000,
-		"receivable AMD": -150_000, "unmatched USD": -900}, s.balances(payments.Part{}))
-	require.Empty(t, s.balances(payments.Part{Deal: "4"}))
-	s.id = tenantstest.Tenant(t, s.f, "kommo", "other")
-	require.Empty(t, s.balances(payments.Part{}), "the books of another tenant")
+		"receivable AMD": -150_000, "unmatched USD": -900}, balances(s, payments.Part{}))
+	require.Empty(t, balances(s, payments.Part{Deal: "4"}))
+	s.ID = tenantstest.Tenant(t, s.Fixture, "kommo", "other")
+	require.Empty(t, balances(s, payments.Part{}), "the books of another tenant")
 }
 
 func TestMoneyReceivedOutsideIsPostedWithItsPayment(t *testing.T) {
-	s := newShop(t)
-	in := s.invoice("1", 100_000)
-	payment, _, err := s.Receive(t.Context(), s.id, s.by, in.ID, payments.Received{Method: "cash", Amount: amd(40_000), ReceivedAt: s.now,
+	s := tilltest.New(t)
+	in := s.Invoice("1", 100_000)
+	payment, _, err := s.Receive(t.Context(), s.ID, s.By, in.ID, payments.Received{Method: "cash", Amount: tilltest.AMD(40_000), ReceivedAt: s.Clock,
 		Reference: "K-17", Reason: "paid at the counter"})
 	require.NoError(t, err)
-	require.Equal(t, map[string]int64{"cash AMD": 40_000, "receivable AMD": -40_000}, s.balances(payments.Part{Invoice: in.ID}))
-	_, err = s.Reverse(t.Context(), s.id, s.by, payment, "another customer")
+	require.Equal(t, map[string]int64{"cash AMD": 40_000, "receivable AMD": -40_000}, balances(s, payments.Part{Invoice: in.ID}))
+	_, err = s.Reverse(t.Context(), s.ID, s.By, payment, "another customer")
 	require.NoError(t, err)
-	require.Empty(t, s.balances(payments.Part{Invoice: in.ID}))
-	s.in(func(ctx context.Context, tx *tenants.Tx) error {
+	require.Empty(t, balances(s, payments.Part{Invoice: in.ID}))
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
 		var lines, txns int
 		require.NoError(t, tx.QueryRow(ctx, `SELECT count(*), count(DISTINCT txn) FROM ledger_entries WHERE ref = $1 AND actor = 'user:1'
 			AND kind IN ('manual', 'manual_reversed')`, payment.String()).Scan(&lines, &txns))
@@ -78,18 +79,18 @@ func TestMoneyReceivedOutsideIsPostedWithItsPayment(t *testing.T) {
 }
 
 func TestTheBooksSayWhatTheInvoicesSay(t *testing.T) {
-	s := newShop(t)
+	s := tilltest.New(t)
 	rapid.Check(t, func(r *rapid.T) {
-		in := s.invoice(rapid.StringMatching(`[1-9]`).Draw(r, "deal"), 100_000)
-		a := s.try(in)
+		in := s.Invoice(rapid.StringMatching(`[1-9]`).Draw(r, "deal"), 100_000)
+		a := s.Try(in)
 		for range rapid.IntRange(1, 5).Draw(r, "answers") {
-			taken := amd(rapid.SampledFrom([]int64{100_000, 60_000, 1}).Draw(r, "taken"))
-			o := back(taken, amd(rapid.Int64Range(0, taken.Minor).Draw(r, "refunded")))
+			taken := tilltest.AMD(rapid.SampledFrom([]int64{100_000, 60_000, 1}).Draw(r, "taken"))
+			o := tilltest.Back(taken, tilltest.AMD(rapid.Int64Range(0, taken.Minor).Draw(r, "refunded")))
 			o.Status = rapid.SampledFrom([]state.AttemptStatus{state.AttemptPaid, state.AttemptPaid, state.AttemptFailed, state.Authorized}).Draw(r, "status")
-			s.learn(a, o)
+			s.Learn(a, o)
 		}
-		in = s.read(in.ID)
-		held := s.balances(payments.Part{Invoice: in.ID})
+		in = s.Read(in.ID)
+		held := balances(s, payments.Part{Invoice: in.ID})
 		require.Equal(r, in.Paid, -held["receivable AMD"])
 		require.Equal(r, in.Refunded, held["customer_refunds AMD"])
 		require.Equal(r, in.Paid-in.Refunded, held["acquirer:till AMD"])
@@ -100,10 +101,10 @@ const entry = `INSERT INTO ledger_entries (tenant_id, txn, line, at, day, kind, 
 	SELECT current_tenant(), $5::uuid, (SELECT count(*) + 1 FROM ledger_entries WHERE txn = $5), now(), $1, 'capture', $2, $3, $4, 'timer'`
 
 func TestAnUnbalancedTransactionIsImpossible(t *testing.T) {
-	s := newShop(t)
-	day := s.now
+	s := tilltest.New(t)
+	day := s.Clock
 	write := func(lines ...[]any) error {
-		return s.DB.In(t.Context(), s.id, func(ctx context.Context, tx *tenants.Tx) error {
+		return s.DB.In(t.Context(), s.ID, func(ctx context.Context, tx *tenants.Tx) error {
 			for _, line := range lines {
 				if _, err := tx.Exec(ctx, entry, append(append([]any{day}, line...), uuid.Nil)...); err != nil {
 					return err
@@ -123,7 +124,7 @@ func TestAnUnbalancedTransactionIsImpossible(t *testing.T) {
 		require.ErrorAs(t, write(lines...), &pg, name)
 		require.Equal(t, "23", pg.Code[:2], name)
 	}
-	err := s.DB.In(t.Context(), s.id, func(ctx context.Context, tx *tenants.Tx) error {
+	err := s.DB.In(t.Context(), s.ID, func(ctx context.Context, tx *tenants.Tx) error {
 		if _, err := tx.Exec(ctx, entry, day, "cash", "AMD", 5, uuid.Nil); err != nil {
 			return err
 		}
@@ -137,28 +138,28 @@ func TestAnUnbalancedTransactionIsImpossible(t *testing.T) {
 }
 
 func TestALockedMonthStaysAsItIs(t *testing.T) {
-	s := newShop(t)
+	s := tilltest.New(t)
 	february, march := day("2026-02-01"), day("2026-03-01")
-	_, err := s.Lock(t.Context(), s.id, payments.By{Actor: "user:2", Role: tenants.Manager}, february)
+	_, err := s.Lock(t.Context(), s.ID, payments.By{Actor: "user:2", Role: tenants.Manager}, february)
 	require.ErrorIs(t, err, payments.ErrRole)
-	_, err = s.Lock(t.Context(), s.id, s.by, march)
+	_, err = s.Lock(t.Context(), s.ID, s.By, march)
 	require.ErrorIs(t, err, payments.ErrInvalid, "it is the tenth of March")
-	p, err := s.Lock(t.Context(), s.id, payments.By{Actor: "user:2", Role: tenants.Accountant}, february)
+	p, err := s.Lock(t.Context(), s.ID, payments.By{Actor: "user:2", Role: tenants.Accountant}, february)
 	require.NoError(t, err)
-	again, err := s.Lock(t.Context(), s.id, s.by, february)
+	again, err := s.Lock(t.Context(), s.ID, s.By, february)
 	require.NoError(t, err)
 	require.Equal(t, p, again)
 
 	for _, closed := range []string{"2026-02-28", "2026-01-15"} {
-		err = s.DB.In(t.Context(), s.id, func(ctx context.Context, tx *tenants.Tx) error {
+		err = s.DB.In(t.Context(), s.ID, func(ctx context.Context, tx *tenants.Tx) error {
 			_, err := tx.Exec(ctx, entry, day(closed), "cash", "AMD", 5, uuid.Nil)
 			return err
 		})
 		require.ErrorContains(t, err, "locked")
 	}
-	s.now = time.Date(2026, 2, 28, 19, 0, 0, 0, time.UTC) // a worker whose clock is behind
-	in, _ := s.sold("1", 100_000)
-	s.in(func(ctx context.Context, tx *tenants.Tx) error {
+	s.Clock = time.Date(2026, 2, 28, 19, 0, 0, 0, time.UTC) // a worker whose clock is behind
+	in, _ := s.Sold("1", 100_000)
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
 		var posted time.Time
 		require.NoError(t, tx.QueryRow(ctx, `SELECT min(day) FROM ledger_entries WHERE invoice_id = $1`, in.ID).Scan(&posted))
 		require.Equal(t, march, posted, "what is learnt later belongs to the open month")
@@ -167,10 +168,10 @@ func TestALockedMonthStaysAsItIs(t *testing.T) {
 }
 
 func TestDaysAreTheTenants(t *testing.T) {
-	s := newShop(t)
-	s.now = time.Date(2026, 3, 31, 21, 30, 0, 0, time.UTC) // April in Yerevan
-	in, _ := s.sold("1", 100_000)
-	s.in(func(ctx context.Context, tx *tenants.Tx) error {
+	s := tilltest.New(t)
+	s.Clock = time.Date(2026, 3, 31, 21, 30, 0, 0, time.UTC) // April in Yerevan
+	in, _ := s.Sold("1", 100_000)
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
 		var posted time.Time
 		require.NoError(t, tx.QueryRow(ctx, `SELECT max(day) FROM ledger_entries WHERE invoice_id = $1 AND account = $2`, in.ID,
 			string(ledger.AcquirerOf("till"))).Scan(&posted))

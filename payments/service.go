@@ -78,13 +78,27 @@ type Invoice struct {
 	OwnerID     string        `db:"owner_id"`
 	CreatedBy   tenants.Actor `db:"created_by"`
 	CreatedAt   time.Time     `db:"created_at"`
+
+	Pipeline string     `db:"pipeline"` // of the deal when it was invoiced
+	Part     string     `db:"part"`     // deposit, remainder, instalment; empty: the invoice stands alone
+	DueAt    *time.Time `db:"due_at"`
+	Replaces *uuid.UUID `db:"replaces"` // the invoice whose link it retired
+
+	ClaimMinor    *int64  `db:"claim_minor"` // see Claim
+	ClaimCurrency *string `db:"claim_currency"`
+	Rate          string  `db:"rate"`      // units of Currency for one of the claim's; empty without conversion
+	RateFrom      string  `db:"rate_from"` // manager or table
+
+	DealMinor    *int64 `db:"deal_minor"` // the deal's whole amount in the CRM when it was invoiced
+	DealCurrency string `db:"deal_currency"`
 }
 
 // Amount is what the invoice asks for.
 func (i Invoice) Amount() Money { return Money{Minor: i.Minor, Currency: i.Currency} }
 
 const invoiceColumns = `id, number, deal_id, minor, currency, purpose, acquirer, status, paid, refunded, outstanding, paid_at,
-	refunded_at, reference, expires_at, locked_at, owner_id, created_by, created_at`
+	refunded_at, reference, expires_at, locked_at, owner_id, created_by, created_at, pipeline, part, due_at, replaces,
+	claim_minor, claim_currency, rate, rate_from, deal_minor, deal_currency`
 
 // Get reads an invoice. Error: ErrNotFound.
 func Get(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (Invoice, error) {

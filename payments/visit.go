@@ -53,11 +53,9 @@ func (s *Service) VisitOf(ctx context.Context, id tenants.ID, invoice uuid.UUID)
 }
 
 func (s *Service) methods(ctx context.Context, tx *tenants.Tx, in Invoice) (keys []string, test bool, err error) {
-	all, err := Connections(ctx, tx)
+	all, err := s.offered(ctx, tx, in.Pipeline, Money{Minor: in.Outstanding, Currency: in.Currency}, in.Acquirer)
 	for _, l := range all {
-		if (in.Acquirer == "" || in.Acquirer == l.Acquirer) && s.takes(l.Acquirer, Money{Minor: in.Outstanding, Currency: in.Currency}) {
-			keys, test = append(keys, l.Acquirer), test || l.Test
-		}
+		keys, test = append(keys, l.Acquirer), test || l.Test
 	}
 	return keys, test, err
 }

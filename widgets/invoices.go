@@ -121,15 +121,18 @@ func (s *Service) invoiceID(c *gin.Context) (uuid.UUID, error) {
 		return id, payments.ErrNotFound
 	}
 	if w := who(c); w.deal != "" {
-		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-			in, err := payments.Get(ctx, tx, id)
-			if err == nil && in.DealID != w.deal {
-				err = payments.ErrNotFound
-			}
-			return err
-		})
+		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error { return w.may(ctx, tx, id) })
 	}
 	return id, err
+}
+
+// may refuses an invoice of another deal than the session's.
+func (w caller) may(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) error {
+	in, err := payments.Get(ctx, tx, invoice)
+	if err == nil && w.deal != "" && w.deal != in.DealID {
+		err = payments.ErrNotFound
+	}
+	return err
 }
 
 // onInvoice decodes the body, if there is one to decode, and runs do on the invoice of the path.
@@ -264,6 +267,15 @@ func (s *Service) ReversePayment(c *gin.Context) {
 		_, err = decode(c, &in)
 	}
 	w := who(c)
+	if err == nil && w.deal != "" {
+		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			invoice, err := payments.InvoiceOf(ctx, tx, id)
+			if err == nil {
+				err = w.may(ctx, tx, invoice)
+			}
+			return err
+		})
+	}
 	var after payments.Invoice
 	if err == nil {
 		after, err = s.Payments.Reverse(c.Request.Context(), w.tenant, w.by, id, in.Reason)

@@ -44,21 +44,37 @@ type Standins struct {
 	vposam   *vposamtest.Server
 }
 
+// Option changes the stand-ins.
+type Option func(*options)
+
+type options struct{ deals int }
+
+// Deals gives every CRM account n deals instead of 20.
+func Deals(n int) Option { return func(o *options) { o.deals = n } }
+
 // NewStandins makes the stand-ins for an app at appURL. suffix stands after every host name that they hand out, such as
 // ".localhost:8090"; client delivers their events and notices.
-func NewStandins(appURL, suffix, version string, client *http.Client) *Standins {
+func NewStandins(appURL, suffix, version string, client *http.Client, change ...Option) *Standins {
+	o := options{deals: 20}
+	for _, do := range change {
+		do(&o)
+	}
 	product := func(p archive.Product) func() ([]byte, error) {
 		return func() ([]byte, error) { return archive.Build(p, appURL, version) }
 	}
-	return &Standins{
+	s := &Standins{
 		bitrix24: bitrix24test.New(bitrix24test.Config{ClientID: Bitrix24ID, ClientSecret: Bitrix24Secret, AppCode: "dealpay.demo",
 			AppURL: appURL, PublicSuffix: suffix, HTTP: client, Portals: []string{Portal}}),
 		amocrm: amotest.New(amotest.Config{Variant: amotest.AmoCRM, ClientID: AmoCRMID, ClientSecret: AmoSecret, AppURL: appURL,
-			Archive: product(archive.AmoCRM), HTTP: client, PublicSuffix: suffix}),
+			Archive: product(archive.AmoCRM), HTTP: client, PublicSuffix: suffix, Leads: o.deals}),
 		kommo: amotest.New(amotest.Config{Variant: amotest.Kommo, ClientID: KommoID, ClientSecret: AmoSecret, AppURL: appURL,
-			Archive: product(archive.Kommo), HTTP: client, PublicSuffix: suffix}),
+			Archive: product(archive.Kommo), HTTP: client, PublicSuffix: suffix, Leads: o.deals}),
 		vposam: vposamtest.New(vposamtest.Config{Token: VposToken, WebhookSecret: VposSecret, PublicSuffix: suffix, HTTP: client}),
 	}
+	for range o.deals - 20 {
+		_, _ = s.bitrix24.Portal(Portal).Add(map[string]any{"TITLE": "One of many"})
+	}
+	return s
 }
 
 // Close ends what the stand-ins deliver in the background.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
+	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for AttemptStatus.
@@ -303,6 +304,27 @@ func (e SyncState) Valid() bool {
 	case SyncStateWaiting:
 		return true
 	case SyncStateWritten:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetExportParamsFormat.
+const (
+	Csv  GetExportParamsFormat = "csv"
+	N1c  GetExportParamsFormat = "1c"
+	Xlsx GetExportParamsFormat = "xlsx"
+)
+
+// Valid indicates whether the value is a known member of the GetExportParamsFormat enum.
+func (e GetExportParamsFormat) Valid() bool {
+	switch e {
+	case Csv:
+		return true
+	case N1c:
+		return true
+	case Xlsx:
 		return true
 	default:
 		return false
@@ -755,6 +777,16 @@ type ListAuditParams struct {
 type ListExceptionsParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 }
+
+// GetExportParams defines parameters for GetExport.
+type GetExportParams struct {
+	From   openapi_types.Date     `form:"from" json:"from"`
+	To     openapi_types.Date     `form:"to" json:"to"`
+	Format *GetExportParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+}
+
+// GetExportParamsFormat defines parameters for GetExport.
+type GetExportParamsFormat string
 
 // ListInvoicesParams defines parameters for ListInvoices.
 type ListInvoicesParams struct {

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/widgets/api"
+	"github.com/gin-gonic/gin"
+	"github.com/stretchr/testify/require"
+)
+
+// forManagers and forAccountants are the routes that they may use; all others of /api/v1 are the administrators'.
+var (
+	forManagers = []string{"GET /card", "POST /invoices", "GET /invoices", "GET /invoices/:id", "PATCH /invoices/:id", "POST /invoices/:id/send",
+		"POST /invoices/:id/cancel", "POST /invoices/:id/check", "GET /invoices/:id/history", "GET /deals/:deal_id", "GET /exceptions",
+		"POST /exceptions/:id/resolve"}
+	forAccountants = append([]string{"POST /invoices/:id/payments", "POST /payments/:id/reverse"}, forManagers...)
+	forAnybody     = []string{"GET /openapi.yaml", "POST /session", "OPTIONS /session"} // the session proves itself
+)
+
+func nameOf(r gin.RouteInfo) string { return r.Method + " " + strings.TrimPrefix(r.Path, "/api/v1") }
+
+func TestEveryRouteHasItsGate(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.accounts[crm.Bitrix24]
+	manager, accountant := a.key(tenants.Manager), a.key(tenants.Accountant)
+	revoked := a.key(tenants.Admin)
+	keys := want[api.KeyPage](s, http.StatusOK, a.api(http.MethodGet, "/api-keys", nil)).Items
+	require.Equal(t, http.StatusNoContent, a.api(http.MethodDelete, "/api-keys/"+keys[0].Id, nil).Status)
+	nobodies := map[string]*account{"no key": a.with(""), "a key of nobody": a.with("dp_" + tenants.NewToken()), "a revoked key": revoked,
+		"a made-up session": a.with("dps_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"), "a broken session": a.with("dps_%%%"), "a long key": a.with(strings.Repeat("k", 5000))}
+	a.quiet()
+	before := a.print()
+	for _, r := range s.routes() {
+		if slices.Contains(forAnybody, nameOf(r)) {
+			continue
+		}
+		for who, nobody := range nobodies {
+			got := nobody.visit(r, missingID)
+			require.Equal(t, http.StatusUnauthorized, got.Status, "%s with %s", nameOf(r), who)
+			require.Equal(t, "unauthorized", got.code())
+		}
+		for _, one := range []struct {
+			as  *account
+			may []string
+		}{{manager, forManagers}, {accountant, forAccountants}} {
+			got := one.as.visit(r, missingID)
+			if slices.Contains(one.may, nameOf(r)) {
+				require.NotContains(t, []int{http.StatusUnauthorized, http.StatusForbidden}, got.Status, nameOf(r))
+				continue
+			}
+			refused(s, http.StatusForbidden, "role", got)
+		}
+	}
+	require.Equal(t, before, a.print())
+}
+
+func TestAPersonDecidesWhatTheirRoleAllows(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.accounts[crm.Bitrix24]
+	in := a.owes("1")
+	s.pays(s.press(in), "wrong_amount", 1)
+	a.becomes(in, "manual_review")
+	e := a.exceptions("1")[0]
+	manager := a.key(tenants.Manager)
+	for _, decision := range []string{"refund", "write_off"} {
+		refused(s, http.StatusForbidden, "role", manager.resolve(e, decision))
+	}
+	require.Len(t, a.exceptions("1"), 1)
+	require.Equal(t, http.StatusOK, manager.resolve(e, "accept").Status)
+	require.NotContains(t, manager.get(in.Id).Can, api.InvoiceCanRefund, "what may not be done is not offered")
+	require.NotContains(t, manager.get(in.Id).Can, api.InvoiceCanRecord)
+}
+
+func TestWhoMayNotReadADealMayNotSeeItsPayments(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for system, a := range s.accounts {
+		a.create("1")
+		a.quiet()
+		before := a.print()
+		refused(s, http.StatusForbidden, "deal_hidden", a.opens("1", system, "nobody"))
+		refused(s, http.StatusForbidden, "deal_hidden", a.opens("999999", system, "manager"))
+		refused(s, http.StatusForbidden, "role", a.opens("", system, "manager"))
+		require.Equal(t, before, a.print())
+	}
+}

@@ -1,0 +1,240 @@
+package payments_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/tilltest"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/stretchr/testify/require"
+)
+
+// oneWay is a till that takes money and cannot give it back.
+type oneWay struct{ *tilltest.Till }
+
+func (o oneWay) Describe() payments.Description {
+	all := o.Till.Describe()
+	all.Refunds, all.Partial = false, false
+	return all
+}
+
+func (s *shop) refunds(in payments.Invoice) (all []payments.Refunding) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
+		all, err = payments.Refunds(ctx, tx, in.ID)
+		return err
+	})
+	return all
+}
+
+func TestARefundMadeByHandIsRecordedOnce(t *testing.T) {
+	s := newShop(t)
+	s.Providers["till"] = oneWay{s.Till}
+	in, _ := s.Sold("1", 100_000)
+	ask := func(minor int64, key string, r payments.RefundRequest) error {
+		r.Amount, r.Key, r.Request = tilltest.AMD(minor), key, []byte(key)
+		_, err := s.Refund(t.Context(), s.ID, s.By, in.ID, r)
+		return err
+	}
+	require.ErrorIs(t, ask(40_000, "a", payments.RefundRequest{Reason: "Returned"}), payments.ErrInvalid, "the acquirer cannot")
+	byTransfer := payments.RefundRequest{Reason: "Returned", Method: payments.ByTransfer, Reference: "TR-77"}
+	require.ErrorIs(t, ask(40_000, "b", payments.RefundRequest{Reason: "Returned", Method: payments.ByCash}), payments.ErrInvalid, "which cash order")
+	require.ErrorIs(t, ask(40_000, "c", payments.RefundRequest{Reason: "Returned", Method: "crypto", Reference: "x"}), payments.ErrInvalid)
+	for range 2 {
+		require.NoError(t, ask(40_000, "d", byTransfer))
+	}
+	after := s.Read(in.ID)
+	require.Equal(t, [4]any{state.PartiallyRefunded, int64(100_000), int64(40_000), in.PaidAt}, [4]any{after.Status, after.Paid, after.Refunded, after.PaidAt})
+	require.Equal(t, in.Reference, after.Reference, "what was paid stands")
+	require.ErrorIs(t, ask(60_001, "e", byTransfer), payments.ErrInvalid, "no more than it still holds")
+	require.NoError(t, ask(60_000, "f", payments.RefundRequest{Reason: "Returned", Method: payments.ByCash, Reference: "KO-1"}))
+	require.Equal(t, state.Refunded, s.Read(in.ID).Status)
+	require.Equal(t, []string{"note:paid", "note:refunded", "note:refunded"}, s.planned("1"))
+	require.Equal(t, []payments.RefundMethod{payments.ByTransfer, payments.ByCash}, []payments.RefundMethod{s.refunds(in)[0].Method, s.refunds(in)[1].Method})
+}
+
+func TestMoneyTheAcquirerCanReturnIsNotReturnedByHandToo(t *testing.T) {
+	s := newShop(t)
+	in, _ := s.Sold("1", 100_000)
+	_, err := s.Refund(t.Context(), s.ID, s.By, in.ID, payments.RefundRequest{Amount: tilltest.AMD(100_000), Reason: "x", Method: payments.ByTransfer, Reference: "TR"})
+	require.ErrorIs(t, err, payments.ErrInvalid)
+	_, err = s.Refund(t.Context(), s.ID, s.By, in.ID, payments.RefundRequest{Amount: tilltest.AMD(100_000), Reason: "x"})
+	require.NoError(t, err)
+	_, err = s.Refund(t.Context(), s.ID, s.By, in.ID, payments.RefundRequest{Amount: tilltest.AMD(100_000), Reason: "x", Method: payments.ByTransfer, Reference: "TR"})
+	require.ErrorIs(t, err, payments.ErrState, "one is under way")
+}
+
+func TestALargeRefundNeedsASecondPerson(t *testing.T) {
+	s := newShop(t)
+	in, a := s.Sold("1", 100_000)
+	limit := func(minor int64) {
+		s.settings(func(p *tenants.PaymentSettings) { p.RefundLimits = map[string]int64{"AMD": minor} })
+	}
+	refund := func(minor int64) error {
+		_, err := s.Refund(t.Context(), s.ID, s.By, in.ID, payments.RefundRequest{Amount: tilltest.AMD(minor), Reason: "Returned"})
+		return err
+	}
+	other := payments.By{Actor: "user:2", Role: tenants.Admin}
+	limit(50_000)
+	require.NoError(t, refund(60_000))
+	require.Equal(t, []string{payments.RefundApproval}, s.exceptions())
+	waiting := s.refunds(in)[0]
+	next, err := s.SendRefund(t.Context(), s.ID, waiting.ID)
+	require.NoError(t, err)
+	require.Zero(t, next)
+	require.Equal(t, "waiting", s.refunds(in)[0].Status, "nothing leaves without the second person")
+	require.ErrorIs(t, refund(10_000), payments.ErrState, "one at a time")
+
+	yes := payments.Choice{Decision: "approve", Reason: "Seen the goods"}
+	require.ErrorIs(t, s.decide(s.By, yes), payments.ErrInvalid, "not the one who asked")
+	require.ErrorIs(t, s.decide(payments.By{Actor: "user:3", Role: tenants.Accountant}, yes), payments.ErrRole)
+	require.NoError(t, s.decide(other, yes))
+	require.Empty(t, s.exceptions())
+	require.Equal(t, [2]any{"requested", tenants.Actor("user:2")}, [2]any{s.refunds(in)[0].Status, s.refunds(in)[0].ApprovedBy})
+	s.Tell(a, tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(60_000)))
+	s.Providers["till"] = refunder{Till: s.Till}
+	_, err = s.SendRefund(t.Context(), s.ID, waiting.ID)
+	require.NoError(t, err)
+	require.Equal(t, int64(60_000), s.Read(in.ID).Refunded)
+
+	limit(5_000)
+	require.NoError(t, refund(10_000))
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "reject", Reason: "A mistake"}), "who asked may take it back")
+	require.Equal(t, "refused", s.refunds(in)[1].Status)
+	require.Equal(t, int64(60_000), s.Read(in.ID).Refunded)
+}
+
+// refunder is a till that gives money back when it is asked.
+type refunder struct{ *tilltest.Till }
+
+func (refunder) Refund(context.Context, payments.Connection, payments.Order, string, payments.Money) error {
+	return nil
+}
+
+func TestMoneyUnderReviewMovesToTheInvoiceItIsFor(t *testing.T) {
+	s := newShop(t)
+	first := s.Invoice("1", 100_000)
+	_, err := s.Cancel(t.Context(), s.ID, s.By, first.ID)
+	require.NoError(t, err)
+	in, b := s.cancelledPaid("2", 30_000)
+	right := s.Invoice("3", 30_000)
+	small := s.Invoice("4", 20_000)
+
+	move := payments.Choice{Decision: "move", Reason: "Paid by the wrong link"}
+	for _, name := range []string{"", "DP-NOBODY", first.Number, in.Number, small.Number} {
+		move.Invoice = name
+		require.ErrorIs(t, s.decide(s.By, move), payments.ErrInvalid, name)
+	}
+	move.Invoice = right.Number
+	require.ErrorIs(t, s.decide(payments.By{Actor: "user:9", Role: tenants.Manager}, move), payments.ErrRole)
+	require.NoError(t, s.decide(s.By, move))
+	require.Empty(t, s.exceptions())
+	require.Equal(t, [3]any{state.Cancelled, int64(0), int64(0)}, [3]any{s.Read(in.ID).Status, s.Read(in.ID).Paid, s.Read(in.ID).Outstanding})
+	require.Equal(t, [3]any{state.Paid, int64(30_000), int64(0)}, [3]any{s.Read(right.ID).Status, s.Read(right.ID).Paid, s.Read(right.ID).Outstanding})
+	var moved []payments.Moved
+	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
+		moved, err = payments.Moves(ctx, tx, right.ID)
+		return err
+	})
+	require.Equal(t, []payments.Moved{{ID: moved[0].ID, Amount: tilltest.AMD(30_000), In: true, Other: in.Number}}, moved)
+
+	s.Learn(b, tilltest.Back(tilltest.AMD(30_000), tilltest.AMD(30_000)))
+	s.learnAgain(b)
+	require.Equal(t, []string{string(state.RefundAfterMove)}, s.exceptions(), "the bank gave back what counts elsewhere")
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "undo_move", Reason: "It went back"}))
+	require.Equal(t, [2]any{state.AwaitingPayment, int64(30_000)}, [2]any{s.Read(right.ID).Status, s.Read(right.ID).Outstanding})
+	require.Equal(t, state.Refunded, s.Read(in.ID).Status)
+	require.Empty(t, s.exceptions())
+}
+
+// cancelledPaid is an invoice that was paid after it was cancelled, with the attempt.
+func (s *shop) cancelledPaid(deal string, minor int64) (payments.Invoice, payments.Attempt) {
+	s.Helper()
+	in := s.Invoice(deal, minor)
+	a := s.Try(in)
+	_, err := s.Cancel(s.Context(), s.ID, s.By, in.ID)
+	require.NoError(s, err)
+	s.Learn(a, tilltest.Took(tilltest.AMD(minor)))
+	return in, a
+}
+
+func (s *shop) learnAgain(a payments.Attempt) {
+	s.Helper()
+	_, err := s.Check(s.Context(), s.ID, a.ID)
+	require.NoError(s, err)
+}
+
+func TestAReviewEndsWhenItsMoneyWasGivenBackByHand(t *testing.T) {
+	s := newShop(t)
+	s.Providers["till"] = oneWay{s.Till}
+	in, _ := s.cancelledPaid("1", 30_000)
+	require.ErrorIs(t, s.decide(s.By, payments.Choice{Decision: "refund_outside", Reason: "x"}), payments.ErrInvalid, "by which transfer")
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "refund_outside", Reason: "x", Reference: "TR-1"}))
+	require.Empty(t, s.exceptions())
+	require.Equal(t, [2]any{state.Refunded, int64(30_000)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Refunded})
+}
+
+func TestWhatTheBankDoesLaterHasItsOutcome(t *testing.T) {
+	t.Run("money held and never taken", func(t *testing.T) {
+		s := newShop(t)
+		in := s.Invoice("1", 30_000)
+		a := s.Try(in)
+		s.Learn(a, payments.Observation{Status: state.Authorized})
+		require.Empty(t, s.exceptions())
+		s.Clock = s.Clock.Add(8 * 24 * time.Hour)
+		s.learnAgain(a)
+		require.Equal(t, []string{payments.NeverCaptured}, s.exceptions())
+		s.learnAgain(a)
+		require.Equal(t, []string{payments.NeverCaptured}, s.exceptions(), "said once")
+		require.Equal(t, state.AwaitingPayment, s.Read(in.ID).Status, "held money pays nothing")
+		s.Learn(a, payments.Observation{Status: state.AttemptCancelled})
+		require.Empty(t, s.exceptions(), "it ends with the hold")
+	})
+	t.Run("a payment the bank undid", func(t *testing.T) {
+		s := newShop(t)
+		in, a := s.Sold("1", 30_000)
+		s.Learn(a, payments.Observation{Status: state.AttemptCancelled, Refunded: tilltest.AMD(30_000)})
+		after := s.Read(in.ID)
+		require.Equal(t, [4]any{state.Refunded, int64(30_000), int64(30_000), in.PaidAt}, [4]any{after.Status, after.Paid, after.Refunded, after.PaidAt})
+		require.Equal(t, []string{payments.ReversedByOne}, s.exceptions())
+		require.Equal(t, []string{"note:paid", "note:refunded", "task:reversed_by_bank"}, s.planned("1"))
+		require.NoError(t, s.decide(s.By, payments.Choice{Decision: "dismiss", Reason: "Known"}))
+	})
+	t.Run("a refund made in the bank's console", func(t *testing.T) {
+		s := newShop(t)
+		in, a := s.Sold("1", 30_000)
+		s.Learn(a, tilltest.Back(tilltest.AMD(30_000), tilltest.AMD(10_000)))
+		require.Equal(t, [2]any{state.PartiallyRefunded, int64(10_000)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Refunded})
+		require.Empty(t, s.exceptions())
+		require.Equal(t, []string{"note:paid", "note:refunded"}, s.planned("1"))
+	})
+	disputed := func(status state.FactKind) payments.Observation {
+		o := tilltest.Took(tilltest.AMD(30_000))
+		o.Disputes = []payments.Dispute{{Ref: "d", Amount: tilltest.AMD(30_000), Status: status}}
+		return o
+	}
+	t.Run("a chargeback that was won", func(t *testing.T) {
+		s := newShop(t)
+		in, a := s.Sold("1", 30_000)
+		s.Learn(a, disputed(state.DisputeOpened))
+		require.Equal(t, state.Disputed, s.Read(in.ID).Status)
+		require.Equal(t, []string{payments.DisputeOpen}, s.exceptions())
+		s.Learn(a, disputed(state.DisputeWon))
+		require.Equal(t, [2]any{state.Paid, int64(0)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Refunded})
+		require.Empty(t, s.exceptions())
+		require.Equal(t, []string{"note:paid", "note:disputed", "task:dispute_opened", "note:dispute_won", "close_task:closed"}, s.planned("1"))
+	})
+	t.Run("a chargeback that was lost", func(t *testing.T) {
+		s := newShop(t)
+		in, a := s.Sold("1", 30_000)
+		s.Learn(a, disputed(state.DisputeOpened))
+		s.Learn(a, disputed(state.DisputeLost))
+		require.Equal(t, [2]any{state.Refunded, int64(30_000)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Refunded})
+		require.Equal(t, []string{payments.DisputeLost}, s.exceptions())
+		require.Contains(t, s.planned("1"), "note:dispute_lost")
+		require.NotContains(t, s.planned("1"), "note:refunded", "the merchant refunded nothing")
+	})
+}
