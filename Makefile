@@ -38,7 +38,7 @@ browser: build tools ## The main job in real Chromium on all three CRMs
 
 bench: build tools ## The benchmark table, also as JSON lines in bench/out.jsonl
 	@mkdir -p bench
-	bin/dealpay with-stores --dir .dealpay/bench -- bin/dealpay bench --out bench/out.jsonl
+	bin/dealpay bench --out bench/out.jsonl
 
 chaos: build tools ## The fault run: kills, Redis loss, Postgres restart, CRM outage
 	bin/dealpay chaos

@@ -33,6 +33,36 @@ type config struct {
 	StrictTokens bool `env:"AMO_STRICT_TOKENS" envDefault:"true"` // refuse a one-time token of amoCRM or Kommo that was seen before
 
 	VposAmURL string `env:"VPOS_AM_URL" envDefault:"https://api.vpos.am"`
+	Acquirers acquirerURLs
+}
+
+// acquirerURLs are where the other acquirers are. Empty means their documented addresses.
+type acquirerURLs struct {
+	AmeriaTest  string            `env:"AMERIA_TEST_URL"`                      // https://servicestest.ameriabank.am/VPOS/
+	AmeriaLive  string            `env:"AMERIA_LIVE_URL"`                      // https://services.ameriabank.am/VPOS/
+	AmeriaFirst int64             `env:"AMERIA_ORDER_OFFSET"`                  // added to our order numbers, see payments/ameria
+	AmeriaWrap  bool              `env:"AMERIA_TEST_WRAP"`                     // in test mode the bank's range of order numbers begins again
+	Arca        map[string]string `env:"ARCA_GATEWAYS" envKeyValSeparator:"="` // name=base URL, …; all documented ones
+	Idram       string            `env:"IDRAM_URL"`                            // https://banking.idram.am/Payment/GetPayment
+	TelcellTest string            `env:"TELCELL_TEST_URL"`                     // https://telcellmoney.am/proto_test2/invoices
+	TelcellLive string            `env:"TELCELL_LIVE_URL"`                     // https://telcellmoney.am/invoices
+	TelcellPage string            `env:"TELCELL_PAGE_URL"`                     // https://telcellmoney.am/payments/invoice/
+	Stripe      string            `env:"STRIPE_URL"`                           // https://api.stripe.com
+	FastShift   string            `env:"FASTSHIFT_URL"`                        // https://merchants.fastshift.am/api/en/
+}
+
+// check complains about addresses that cannot be an acquirer's.
+func (a acquirerURLs) check(complain func(format string, args ...any)) {
+	all := map[string]string{"AMERIA_TEST_URL": a.AmeriaTest, "AMERIA_LIVE_URL": a.AmeriaLive, "IDRAM_URL": a.Idram, "TELCELL_TEST_URL": a.TelcellTest,
+		"TELCELL_LIVE_URL": a.TelcellLive, "TELCELL_PAGE_URL": a.TelcellPage, "STRIPE_URL": a.Stripe, "FASTSHIFT_URL": a.FastShift}
+	for name, base := range a.Arca {
+		all["ARCA_GATEWAYS "+name] = base
+	}
+	for name, base := range all {
+		if u, err := url.Parse(base); base != "" && (err != nil || u.Host == "" || (u.Scheme != "https" && !loopback(u))) {
+			complain("%s is %q: expected an https address", name, base)
+		}
+	}
 }
 
 // oauthApp is how one CRM's marketplace knows this deployment.
@@ -90,6 +120,7 @@ func (c config) check() error {
 	if u, err := url.Parse(c.VposAmURL); err != nil || u.Host == "" {
 		complain("VPOS_AM_URL is %q: expected https://host", c.VposAmURL)
 	}
+	c.Acquirers.check(complain)
 	return errors.Join(all...)
 }
 

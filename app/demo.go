@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,6 +26,7 @@ type demoCommand struct {
 	ReadyFile string `help:"Written when everything answers, and again when a process got another pid."`
 	Seed      int    `help:"Seed of what is random in the stand-ins; their data is fixed, so it changes nothing yet."`
 	Dir       string `default:".dealpay/demo" help:"Where private stores keep their data; emptied at the start."`
+	Deals     int    `hidden:"" default:"20" help:"How many deals every CRM stand-in has."`
 	Smoke     string `help:"A command to run when everything answers, with the ready file as its last argument; the demo ends with its result."`
 }
 
@@ -44,11 +47,15 @@ type running struct {
 	keeping  sync.WaitGroup
 }
 
+func newRunning(d demoCommand) *running {
+	return &running{command: d, pids: map[string]int{}, private: map[string]int{}}
+}
+
 // Run starts everything in the foreground.
 func (d demoCommand) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	r := &running{command: d, pids: map[string]int{}, private: map[string]int{}}
+	r := newRunning(d)
 	defer r.close(stop)
 	if err := r.start(ctx); err != nil {
 		return err
@@ -77,7 +84,8 @@ func (r *running) start(ctx context.Context) error {
 	}
 	r.parts = &demo.Supervisor{Program: program, Env: r.environment(), Changed: func() { r.changed(ctx) }}
 	_, port, _ := net.SplitHostPort(r.standins[len("http://"):])
-	r.parts.Start(ctx, "standins", "standins", "--listen", "127.0.0.1:"+port, "--app-url", r.appURL, "--suffix", ".localhost:"+port)
+	r.parts.Start(ctx, "standins", "standins", "--listen", "127.0.0.1:"+port, "--app-url", r.appURL, "--suffix", ".localhost:"+port,
+		"--deals", strconv.Itoa(max(20, r.command.Deals)))
 	r.parts.Start(ctx, "serve", "serve")
 	for n := 1; n <= r.command.Workers; n++ {
 		r.parts.Start(ctx, fmt.Sprintf("work-%d", n), "work")
@@ -155,8 +163,8 @@ func (r *running) configure() error {
 		"AMOCRM_CLIENT_ID":  demo.AmoCRMID, "AMOCRM_CLIENT_SECRET": demo.AmoSecret, "AMOCRM_AUTH_URL": host("www.amocrm.ru"),
 		"KOMMO_CLIENT_ID": demo.KommoID, "KOMMO_CLIENT_SECRET": demo.AmoSecret, "KOMMO_AUTH_URL": host("www.kommo.com"),
 		"CRM_HOST_SUFFIXES": "bitrix24.com.localhost,oauth.bitrix.info.localhost,oauth.bitrix24.tech.localhost,amocrm.ru.localhost,kommo.com.localhost",
-		"VPOS_AM_URL":       host("api.vpos.am"),
 	}
+	maps.Copy(r.apps, demo.AcquirerURLs(".localhost:"+port))
 	r.config.Keyset = tenants.Secret(keyset)
 	return nil
 }

@@ -98,7 +98,9 @@ func (x trouble) play(a *account, deal, decision string) {
 	e := open[0]
 	require.Equal(a, x.kind, e.Kind)
 	require.Equal(a, in.Id, *e.InvoiceId)
-	require.Len(a, e.Decisions, len(x.ends))
+	for decision := range x.ends {
+		require.Contains(a, e.Decisions, decision)
+	}
 	require.NotEmpty(a, e.WhatToDo)
 	card := a.deal(deal)
 	require.Equal(a, "manual_review", card.field("status"))

@@ -14,6 +14,13 @@ import (
 	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/oauth"
 	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/ameria"
+	"github.com/dealpay/dealpay/payments/arca"
+	"github.com/dealpay/dealpay/payments/fastshift"
+	"github.com/dealpay/dealpay/payments/idram"
+	"github.com/dealpay/dealpay/payments/mail"
+	"github.com/dealpay/dealpay/payments/stripe"
+	"github.com/dealpay/dealpay/payments/telcell"
 	"github.com/dealpay/dealpay/payments/vposam"
 	"github.com/dealpay/dealpay/tasks"
 	"github.com/dealpay/dealpay/tenants"
@@ -78,7 +85,7 @@ func buildAt(ctx context.Context, c config, now func() time.Time) (*house, error
 	if h.db, err = tenants.Open(ctx, c.DatabaseURL, c.DBConns, sealer); err != nil {
 		return nil, err
 	}
-	h.db.Wake = h.queue.Send
+	h.db.Wake = h.queue.Wake
 	h.limiter = tasks.NewLimiter(h.redis, tasks.LimiterOptions{Egress: c.Egress})
 	if err := h.limiter.Warm(ctx); err != nil {
 		h.log.WarnContext(ctx, "the limiter cannot reach Redis yet", "err", err)
@@ -99,23 +106,43 @@ func buildAt(ctx context.Context, c config, now func() time.Time) (*house, error
 
 // payers wires the acquirers: adding one is one line here. They may be called at their own hosts and nowhere else.
 func (h *house) payers() error {
+	at := h.config.Acquirers
 	providers := map[string]payments.Provider{
-		"vpos_am": vposam.New(vposam.Config{BaseURL: h.config.VposAmURL, PageHosts: pageHosts(h.config.VposAmURL), Now: h.now}),
+		vposam.Key:    vposam.New(vposam.Config{BaseURL: h.config.VposAmURL, PageHosts: pageHosts(h.config.VposAmURL), Now: h.now}),
+		ameria.Key:    ameria.New(ameria.Config{TestURL: at.AmeriaTest, LiveURL: at.AmeriaLive, Offset: at.AmeriaFirst, Wrap: at.AmeriaWrap, Now: h.now}),
+		arca.Key:      arca.New(arca.Config{Gateways: given(at.Arca), Now: h.now}),
+		idram.Key:     idram.New(idram.Config{PayURL: at.Idram}),
+		telcell.Key:   telcell.New(telcell.Config{TestURL: at.TelcellTest, LiveURL: at.TelcellLive, PageURL: at.TelcellPage, Now: h.now}),
+		stripe.Key:    stripe.New(stripe.Config{BaseURL: at.Stripe, PageHosts: siblings(at.Stripe), Now: h.now}),
+		fastshift.Key: fastshift.New(fastshift.Config{BaseURL: at.FastShift, Now: h.now}),
 	}
-	var suffixes []string
+	var suffixes, withPort []string
 	for _, p := range providers {
 		for _, host := range p.Describe().Hosts {
 			name, _, _ := strings.Cut(host, ":")
-			suffixes = append(suffixes, name)
+			suffixes, withPort = append(suffixes, name), append(withPort, host)
 		}
 	}
 	hosts, err := egress.Parse(suffixes)
 	if err != nil {
 		return fmt.Errorf("hosts of the acquirers: %w", err)
 	}
-	h.payments = &payments.Service{DB: h.db, Providers: providers, HTTP: egress.Client(hosts, callTime, maxBody), PublicURL: h.config.PublicURL,
-		Now: h.now, Log: h.log}
+	home, err := url.Parse(h.config.PublicURL)
+	if err != nil {
+		return fmt.Errorf("PUBLIC_URL: %w", err)
+	}
+	own := loopback(home) // a developer's machine: mail servers may be there too
+	h.payments = &payments.Service{DB: h.db, Providers: providers, HTTP: egress.Client(hosts.And(withPort...), callTime, maxBody),
+		PublicURL: h.config.PublicURL, Post: mail.Post{Dial: egress.Dial(own)}, PostLocal: own, Now: h.now, Log: h.log}
 	return nil
+}
+
+// given is a map that names something, or nil.
+func given(m map[string]string) map[string]string {
+	if len(m) == 0 {
+		return nil
+	}
+	return m
 }
 
 // pageHosts are where a checkout may lie: beside the API's host.
@@ -124,6 +151,16 @@ func pageHosts(base string) []string {
 		return []string{u.Hostname()}
 	}
 	return nil
+}
+
+// siblings are the hosts beside a stand-in's, port included: the page of api.stripe.com is on checkout.stripe.com.
+func siblings(base string) []string {
+	u, err := url.Parse(base)
+	if err != nil || !loopback(u) {
+		return nil
+	}
+	_, parent, _ := strings.Cut(u.Host, ".")
+	return []string{parent}
 }
 
 // headRoom is the share of a CRM account's rate limit that is free now.

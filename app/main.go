@@ -26,6 +26,8 @@ type commands struct {
 	Replay     replayCommand     `cmd:"" help:"Promise failed work of a tenant again."`
 	WithStores withStoresCommand `cmd:"" hidden:"" help:"Run a command with private stores in its environment."`
 	Discard    discardCommand    `cmd:"" hidden:"" help:"Remove private stores."`
+	Bench      benchCommand      `cmd:"" hidden:"" help:"Measure against baselines."`
+	Chaos      chaosCommand      `cmd:"" hidden:"" help:"Break a demo while people pay, and compare everybody's books."`
 	Version    versionCommand    `cmd:"" help:"Print the version."`
 }
 

@@ -65,14 +65,17 @@ func secure(c *gin.Context) {
 
 // ready says whether requests can be served: without PostgreSQL they cannot, without Redis they can.
 func (h *house) ready(c *gin.Context) {
-	ctx, cancel := context.WithTimeout(c.Request.Context(), 2*time.Second)
-	defer cancel()
+	answers := func(ping func(context.Context) error) bool { // each has its own time: one that hangs says nothing of the other
+		ctx, cancel := context.WithTimeout(c.Request.Context(), time.Second)
+		defer cancel()
+		return ping(ctx) == nil
+	}
 	state := gin.H{"database": "ok", "redis": "ok"}
 	status := http.StatusOK
-	if err := h.redis.Ping(ctx).Err(); err != nil {
+	if !answers(func(ctx context.Context) error { return h.redis.Ping(ctx).Err() }) {
 		state["redis"] = "away"
 	}
-	if err := h.db.Ping(ctx); err != nil {
+	if !answers(h.db.Ping) {
 		state["database"] = "away"
 		status = http.StatusServiceUnavailable
 		c.Header("Retry-After", "5")

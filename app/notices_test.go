@@ -56,7 +56,11 @@ func (a *account) tell(hook, body string) answer {
 
 func TestNoticesOnlyRemindOfWhatTheAcquirerKnows(t *testing.T) {
 	t.Parallel()
-	sideBySide(t, newScene(t), []story{
+	sideBySide(t, newScene(t), append(reminders(), orders()...))
+}
+
+func reminders() []story {
+	return []story{
 		{"a redirect without payment changes nothing", func(a *account, deal string) {
 			in := a.create(deal)
 			a.pays(a.press(in), "abandoned", 0)
@@ -114,6 +118,12 @@ func TestNoticesOnlyRemindOfWhatTheAcquirerKnows(t *testing.T) {
 			a.quiet()
 			require.Zero(a, a.becomes(in, "awaiting_payment").Paid.Minor)
 		}},
+	}
+}
+
+// orders are the ways in which a customer, notices and declines may follow each other.
+func orders() []story {
+	return []story{
 		{"a notice may come before the customer does", func(a *account, deal string) {
 			in := a.create(deal)
 			a.pays(a.press(in), "paid", 1)
@@ -147,7 +157,7 @@ func TestNoticesOnlyRemindOfWhatTheAcquirerKnows(t *testing.T) {
 			a.quiet()
 			require.Equal(a, "paid", string(a.get(in.Id).Status))
 		}},
-	})
+	}
 }
 
 func TestAPaymentBeginsOnce(t *testing.T) {

@@ -200,7 +200,7 @@ func (w withStoresCommand) Run(ctx context.Context) error {
 	if len(command) == 0 {
 		return errors.New("give a command to run")
 	}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // that is what this command is for
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "DEALPAY_TEST_DATABASE_URL="+s.DatabaseURL, "DEALPAY_TEST_REDIS_URL="+s.RedisURL)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()

@@ -84,7 +84,7 @@ func TestAThrottlingCRMIsObeyed(t *testing.T) {
 	everywhere(t, newScene(t), func(a *account) {
 		in := a.create("4")
 		a.becomes(in, "awaiting_payment")
-		a.fault(a.Account, "throttle", 2, 0, "")
+		a.fault(a.Account, "throttle", 1, 0, "")
 		a.pays(a.press(in), "paid", 1)
 		a.until("paid", func() bool { return a.get(in.Id).Status == "paid" })
 		a.becomes(in, "paid")
@@ -98,7 +98,7 @@ func TestAnAnswerOfTheCRMThatGotLostDoublesNothing(t *testing.T) {
 	everywhere(t, newScene(t), func(a *account) {
 		in := a.create("5")
 		a.becomes(in, "awaiting_payment")
-		a.fault(a.Account, "drop_after_commit", 3, 0, "POST")
+		a.fault(a.Account, "drop_after_commit", 2, 0, "POST")
 		a.fault(a.Account, "drop_after_commit", 1, 0, "PATCH")
 		a.pays(a.press(in), "wrong_amount", 1)
 		a.becomes(in, "manual_review")

@@ -41,8 +41,13 @@ type account struct {
 	id tenants.ID
 }
 
+// building bounds how many scenes are set up at once: installations are hurried, as marketplaces are.
+var building = make(chan struct{}, 2)
+
 func newScene(t *testing.T, change ...func(*config)) *scene {
 	t.Helper()
+	building <- struct{}{}
+	defer func() { <-building }()
 	fixture := tenantstest.DB(t)
 	s := &scene{T: t, clock: &standintest.Clock{}, outages: &sync.Map{}, client: demo.LoopbackClient(20 * time.Second), accounts: map[crm.System]*account{}}
 	app, stands := httptest.NewUnstartedServer(nil), httptest.NewUnstartedServer(nil)
@@ -94,7 +99,7 @@ func remember(t *testing.T, url string) {
 
 func sceneConfig(app, suffix string) config {
 	host := func(name string) string { return "http://" + name + suffix }
-	return config{PublicURL: app, LogLevel: "warn", Concurrency: 8, DBConns: 10, Egress: "default", StrictTokens: true,
+	return config{PublicURL: app, LogLevel: "error", Concurrency: 8, DBConns: 10, Egress: "default", StrictTokens: true,
 		CRMHosts:  []string{"bitrix24.com.localhost", "oauth.bitrix.info.localhost", "oauth.bitrix24.tech.localhost", "amocrm.ru.localhost", "kommo.com.localhost"},
 		Bitrix24:  oauthApp{ClientID: demo.Bitrix24ID, ClientSecret: demo.Bitrix24Secret, AuthURL: host("oauth.bitrix.info") + "," + host("oauth.bitrix24.tech")},
 		AmoCRM:    oauthApp{ClientID: demo.AmoCRMID, ClientSecret: demo.AmoSecret, AuthURL: host("www.amocrm.ru")},

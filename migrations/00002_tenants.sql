@@ -82,6 +82,9 @@ CREATE TABLE idempotency (
   key        text NOT NULL CHECK (length(key) BETWEEN 1 AND 200),
   body_hash  bytea NOT NULL,
   ref        text NOT NULL,
+  asked      bytea,                   -- hash of the whole request that got the answer
+  status     int,
+  answer     bytea,                   -- sealed; it may hold a link
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (tenant_id, key)
 );

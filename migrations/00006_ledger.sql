@@ -107,6 +107,10 @@ CREATE TABLE register_lines (
 CREATE INDEX register_lines_attempt ON register_lines (tenant_id, attempt_id) WHERE attempt_id IS NOT NULL;
 CREATE INDEX register_lines_day ON register_lines (tenant_id, acquirer, day);
 
+-- How attempts are found by what registers say, and by their day.
+CREATE INDEX attempts_number ON attempts (tenant_id, number);
+CREATE INDEX attempts_day ON attempts (tenant_id, acquirer, created_at);
+
 -- One comparison of acquirer, ledger and CRM for each day and acquirer; repeating it continues the same row.
 CREATE TABLE reconciliations (
   tenant_id   uuid NOT NULL REFERENCES tenants,

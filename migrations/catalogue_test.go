@@ -97,10 +97,10 @@ func TestNobodyGotMoreThanItNeeds(t *testing.T) {
 	require.NotEmpty(t, grants)
 	for _, g := range grants {
 		require.Equal(t, "dealpay_app", g.Role, g.Table)
-		switch {
-		case g.Right == "DELETE":
+		switch g.Right {
+		case "DELETE":
 			require.NotEmpty(t, open[g.Table], "rows of %s are history", g.Table)
-		case g.Right == "UPDATE":
+		case "UPDATE":
 			require.NotContains(t, []string{"audit", "facts", "ledger_entries"}, g.Table)
 		default:
 			require.Contains(t, []string{"SELECT", "INSERT"}, g.Right, g.Table)

@@ -236,42 +236,6 @@ func (s *Service) change(ctx context.Context, id tenants.ID, invoice uuid.UUID, 
 	return after, err
 }
 
-// Channel is how a link reached the customer.
-type Channel string
-
-// Channels are those that can be logged.
-var Channels = []Channel{"copy", "email", "sms", "whatsapp", "telegram", "viber", "crm"}
-
-// Send logs that the link was given to the customer and by whom; the first time locks the terms. to may be empty.
-// Errors: ErrNotFound, ErrState, Invalid.
-func (s *Service) Send(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID, channel Channel, to string) (Invoice, error) {
-	if !known(channel) {
-		return Invoice{}, invalid("channel_unknown", "The channel %q is not known.", string(channel))
-	}
-	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
-		p, _, err := picture(ctx, tx, in)
-		if err != nil {
-			return err
-		}
-		if _, err := state.Decide(p, state.Send); err != nil {
-			return err
-		}
-		sealed, err := tx.Seal("recipient", []byte(to))
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Exec(ctx, `INSERT INTO sends (tenant_id, id, invoice_id, channel, recipient, sent_by, at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			tx.Tenant().String(), tenants.NewUUID(), invoice, string(channel), sealed, string(by.Actor), s.Now()); err != nil {
-			return err
-		}
-		if err := s.seal(ctx, tx, in); err != nil {
-			return err
-		}
-		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "invoice.sent", DealID: in.DealID, Invoice: &invoice,
-			Before: string(in.Status), After: string(in.Status)}, map[string]string{"channel": string(channel)})
-	})
-}
-
 // seal locks the terms for good.
 func (s *Service) seal(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 	if in.LockedAt != nil {
@@ -279,15 +243,6 @@ func (s *Service) seal(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 	}
 	_, err := tx.Exec(ctx, `UPDATE invoices SET locked_at = $2, updated_at = $2 WHERE id = $1`, in.ID, s.Now())
 	return err
-}
-
-func known(c Channel) bool {
-	for _, k := range Channels {
-		if k == c {
-			return true
-		}
-	}
-	return false
 }
 
 // Cancel withdraws an invoice that no money came for. Errors: ErrNotFound, ErrState.
@@ -369,17 +324,4 @@ type evidence struct {
 	Reference  string          `json:"reference,omitempty"`
 	Answer     json.RawMessage `json:"answer,omitempty"` // the acquirer's, redacted
 	AskedAfter string          `json:"asked_after,omitempty"`
-}
-
-// Sent is one time a link was given to the customer.
-type Sent struct {
-	InvoiceID uuid.UUID `db:"invoice_id"`
-	Channel   string    `db:"channel"`
-	By        string    `db:"sent_by"`
-	At        time.Time `db:"at"`
-}
-
-// Sends lists how these invoices' links reached the customer, in order.
-func Sends(ctx context.Context, tx *tenants.Tx, invoices ...uuid.UUID) ([]Sent, error) {
-	return tenants.Rows[Sent](ctx, tx, `SELECT invoice_id, channel, sent_by, at FROM sends WHERE invoice_id = ANY($1) ORDER BY at`, invoices)
 }

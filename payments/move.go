@@ -185,6 +185,22 @@ func (s *Service) undoMovesOf(ctx context.Context, tx *tenants.Tx, by By, e Exce
 	return err
 }
 
+// MoveDeals are the deals that a move was between. Error: ErrNotFound.
+func MoveDeals(ctx context.Context, tx *tenants.Tx, ref uuid.UUID) ([]string, error) {
+	rows, err := tenants.Rows[struct {
+		Deal string `db:"deal_id"`
+	}](ctx, tx, `SELECT i.deal_id FROM facts f JOIN invoices i ON i.tenant_id = f.tenant_id AND i.id = f.invoice_id
+		WHERE f.ref = $1 AND f.kind IN ('moved_out', 'moved_in')`, ref.String())
+	if err == nil && len(rows) == 0 {
+		err = ErrNotFound
+	}
+	var deals []string
+	for _, r := range rows {
+		deals = append(deals, r.Deal)
+	}
+	return deals, err
+}
+
 // Moved is money of an invoice that came from another one, or went there.
 type Moved struct {
 	ID     string // of the move

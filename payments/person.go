@@ -95,6 +95,13 @@ func (s *Service) Reverse(ctx context.Context, id tenants.ID, by By, payment uui
 		return Invoice{}, err
 	}
 	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		var undone bool
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM facts WHERE kind = 'reversed' AND ref = $1)`, payment.String()).Scan(&undone); err != nil {
+			return err
+		}
+		if undone {
+			return ErrState
+		}
 		return s.record(ctx, tx, in, by.Actor, "payment.reversed", finding{
 			Fact:     state.Fact{Kind: state.Reversed, At: s.Now(), Ref: payment.String()},
 			evidence: evidence{Source: "person", Reason: reason}})

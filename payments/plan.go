@@ -78,12 +78,12 @@ func (s *Service) Plan(ctx context.Context, id tenants.ID, by By, in NewPlan) ([
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		made = nil
 		plan := tenants.NewUUID()
-		ref, seen, err := tx.Once(ctx, in.Key, append([]byte("plan "), in.Request...), plan.String())
+		ref, seen, err := tx.Once(ctx, in.Key, planning(in.DealID, in.Request), plan.String())
 		if err != nil {
 			return err
 		}
 		if seen {
-			made, err = tenants.Rows[Invoice](ctx, tx, `SELECT `+invoiceColumns+` FROM invoices WHERE plan_id = $1 ORDER BY id`, ref)
+			made, err = planned(ctx, tx, ref)
 			return err
 		}
 		if err := in.Terms.check(s.Now()); err != nil {
@@ -104,6 +104,28 @@ func (s *Service) Plan(ctx context.Context, id tenants.ID, by By, in NewPlan) ([
 		return nil
 	})
 	return made, err
+}
+
+// Planned returns the invoices that an earlier request with this key made, so that repeating it needs nobody else's
+// answer. Error: tenants.ErrOtherBody.
+func (s *Service) Planned(ctx context.Context, id tenants.ID, deal, key string, request []byte) (made []Invoice, seen bool, err error) {
+	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var ref string
+		if ref, seen, err = tx.Seen(ctx, key, planning(deal, request)); err == nil && seen {
+			made, err = planned(ctx, tx, ref)
+		}
+		return err
+	})
+	return made, seen, err
+}
+
+// planning is what a plan's idempotency key stands for.
+func planning(deal string, request []byte) []byte {
+	return append([]byte("plan "+deal+" "), request...)
+}
+
+func planned(ctx context.Context, tx *tenants.Tx, ref string) ([]Invoice, error) {
+	return tenants.Rows[Invoice](ctx, tx, `SELECT `+invoiceColumns+` FROM invoices WHERE plan_id = $1 ORDER BY id`, ref)
 }
 
 // shares are the parts as they are asked for, and, with another currency to pay in, as they count in the deal: both add

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -117,4 +118,14 @@ func (s *Service) offers(ctx context.Context, tx *tenants.Tx, in Invoice, p stat
 		err = ErrNoAcquirer
 	}
 	return err
+}
+
+// CheckSettings refuses settings that cannot be used. Error: Invalid.
+func (s *Service) CheckSettings(p tenants.PaymentSettings) error {
+	for currency, minor := range p.RefundLimits {
+		if _, ok := state.Exponent(currency); !ok || minor < 0 || minor > state.MaxMinor {
+			return invalid("refund_limit_unusable", "The limit for %q is not an amount in a known currency.", currency)
+		}
+	}
+	return errors.Join(s.CheckRoutes(p.Routes), CheckRates(p.Rates), CheckTemplates(p.Templates))
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/dealpay/dealpay/payments/mail"
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/google/uuid"
@@ -23,6 +24,8 @@ type Service struct {
 	Providers map[string]Provider // by acquirer key, such as "vpos_am"
 	HTTP      *http.Client        // to acquirers: allow-listed, bounded
 	PublicURL string              // of this deployment, without trailing slash
+	Post      mail.Post           // to tenants' mail servers; without Dial no e-mail is sent
+	PostLocal bool                // mail servers under localhost may be named, at any port
 	Now       func() time.Time
 	Log       *slog.Logger
 }

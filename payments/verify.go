@@ -79,8 +79,14 @@ func (s *Service) Hurry(ctx context.Context, id tenants.ID, attemptID uuid.UUID)
 // Verify asks the acquirer what became of an attempt and records the answer. An answer that proves nothing records
 // nothing and is no error. Errors: ErrNotFound, ErrUnavailable, ErrCredentials.
 func (s *Service) Verify(ctx context.Context, id tenants.ID, attemptID uuid.UUID, because evidence) error {
+	_, err := s.ask(ctx, id, attemptID, because)
+	return err
+}
+
+// ask is Verify that also returns the answer; one that proves nothing has no status.
+func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, because evidence) (seen Observation, err error) {
 	var o opening
-	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		var err error
 		if o.attempt, err = attempt(ctx, tx, attemptID); err != nil {
 			return err
@@ -92,20 +98,20 @@ func (s *Service) Verify(ctx context.Context, id tenants.ID, attemptID uuid.UUID
 		return err
 	})
 	if err != nil {
-		return err
+		return seen, err
 	}
 	provider, ok := s.Providers[o.attempt.Acquirer]
 	if !ok {
-		return fmt.Errorf("%w: no adapter for %s", ErrUnavailable, o.attempt.Acquirer)
+		return seen, fmt.Errorf("%w: no adapter for %s", ErrUnavailable, o.attempt.Acquirer)
 	}
 	if _, tells := provider.(Teller); tells { // it cannot be asked
-		return nil
+		return seen, nil
 	}
-	seen, err := provider.Look(ctx, o.conn, o.order("en"))
+	seen, err = provider.Look(ctx, o.conn, o.order("en"))
 	if err != nil && !errors.Is(err, ErrNothingNew) {
-		return err
+		return seen, err
 	}
-	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+	return seen, s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		in, err := lock(ctx, tx, o.attempt.InvoiceID)
 		if err != nil {
 			return err

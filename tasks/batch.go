@@ -229,19 +229,35 @@ func effect(e outbox.Effect, lang string) (crm.Change, verdict, error) {
 // write sends a batch, part by part, and records a verdict for every change. Once the CRM asks for a pause, what is left
 // goes back to the promises.
 func (t *turn) write(ctx context.Context, b *batch) error {
-	if err := t.readStages(ctx, b.deals); err != nil {
-		t.halt(err)
+	unread := t.readStages(ctx, b.deals)
+	if unread != nil {
+		t.halt(unread)
 	}
 	for i, part := range b.parts {
 		var next []*deal
 		if i+1 < len(b.parts) {
 			next = b.parts[i+1]
 		}
-		if err := t.record(ctx, part, t.send(ctx, part), next); err != nil {
+		verdicts := t.send(ctx, part)
+		if i == 0 && unread != nil { // it counts as if the write had failed
+			verdicts = failed(part, unread)
+		}
+		if err := t.record(ctx, part, verdicts, next); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// failed is the same verdict for every change of these deals.
+func failed(deals []*deal, why error) []crm.Verdict {
+	verdicts := []crm.Verdict{}
+	for _, d := range deals {
+		for range d.changes {
+			verdicts = append(verdicts, crm.Verdict{Err: why})
+		}
+	}
+	return verdicts
 }
 
 // send carries out the changes of these deals and returns a verdict each; nil when the CRM should not be called.

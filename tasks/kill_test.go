@@ -99,7 +99,7 @@ func obey(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	db.Wake = queue.Send
+	db.Wake = queue.Wake
 	options, err := redis.ParseURL(o.Redis)
 	if err != nil {
 		return err

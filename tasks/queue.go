@@ -31,8 +31,12 @@ type Queue struct {
 	client *asynq.Client
 	now    func() time.Time
 	log    *slog.Logger
+	near   atomic.Pointer[near]
 	away   atomic.Int64 // until when Redis is not tried again, in nanoseconds of Unix time
 }
+
+// shutdownTime is how long work under way may take when a worker is asked to end.
+const shutdownTime = 5 * time.Second
 
 // awayFor is how long Redis is not tried again after it failed, so that nobody who commits waits for it.
 const awayFor = time.Second
@@ -90,9 +94,9 @@ func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 	server := asynq.NewServer(q.redis, asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   map[string]int{"checks": 6, "lanes": 4, "reviews": 1},
-		TaskCheckInterval:        5 * time.Millisecond, // asynq's default is a second
+		TaskCheckInterval:        3 * time.Millisecond, // asynq's default is a second
 		DelayedTaskCheckInterval: time.Second,
-		ShutdownTimeout:          5 * time.Second,
+		ShutdownTimeout:          shutdownTime,
 		LogLevel:                 asynq.ErrorLevel,
 		Logger:                   queueLog{q.log},
 		BaseContext:              func() context.Context { return context.WithoutCancel(ctx) },
@@ -112,8 +116,10 @@ func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 		case <-time.After(time.Second):
 		}
 	}
+	leave := q.stay(ctx, w, max(1, concurrency/4))
 	q.sweep(ctx, w.DB)
 	server.Shutdown()
+	leave()
 	return nil
 }
 

@@ -127,6 +127,8 @@ func (w *Worker) keep(ctx context.Context, id tenants.ID, c outbox.Claim) (time.
 		return w.Payments.Expire(ctx, id, ref)
 	case outbox.Refund:
 		return w.Payments.SendRefund(ctx, id, ref)
+	case outbox.Email:
+		return w.Payments.Deliver(ctx, id, ref)
 	}
 	return time.Time{}, fmt.Errorf("nobody keeps promises of kind %s", c.Kind)
 }

@@ -1,6 +1,7 @@
 package tenants
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -103,4 +104,39 @@ func (tx *Tx) Seen(ctx context.Context, key string, body []byte) (earlier string
 		err = ErrOtherBody
 	}
 	return earlier, true, err
+}
+
+// Answer is what a request got.
+type Answer struct {
+	Status int
+	Body   []byte
+}
+
+// Answered returns what the first request with this key got; zero when there is none, or its answer was not kept.
+// asked is the hash of the whole request. Error: ErrOtherBody when the key was used for another one.
+func (tx *Tx) Answered(ctx context.Context, key string, asked []byte) (Answer, error) {
+	var a Answer
+	var sealed, earlier []byte
+	err := tx.QueryRow(ctx, `SELECT asked, status, answer FROM idempotency WHERE key = $1 AND answer IS NOT NULL`, key).Scan(&earlier, &a.Status, &sealed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Answer{}, nil
+	}
+	if err == nil && !bytes.Equal(earlier, asked) {
+		err = ErrOtherBody
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	a.Body, err = tx.Open("answer", sealed)
+	return a, err
+}
+
+// KeepAnswer keeps what the request with this key got, once.
+func (tx *Tx) KeepAnswer(ctx context.Context, key string, asked []byte, a Answer) error {
+	sealed, err := tx.Seal("answer", a.Body)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE idempotency SET asked = $2, status = $3, answer = $4 WHERE key = $1 AND answer IS NULL`, key, asked, a.Status, sealed)
+	return err
 }

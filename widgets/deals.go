@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/payments"
@@ -24,7 +26,7 @@ func (s *Service) GetDeal(c *gin.Context) {
 	view, err := s.readDeal(ctx, w, id, "")
 	if err == nil && len(view.Invoices) == 0 {
 		var held crm.Deal
-		if held, err = s.crmDeal(ctx, w, id); err == nil {
+		if held, _, err = s.crmDeal(ctx, w, id); err == nil {
 			view, err = s.readDeal(ctx, w, id, held.Amount.Currency)
 		}
 	}
@@ -37,18 +39,39 @@ func (s *Service) GetDeal(c *gin.Context) {
 
 func (s *Service) readDeal(ctx context.Context, w caller, id, currency string) (view api.Deal, err error) {
 	err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-		view, err = s.dealView(ctx, tx, w, id, currency)
+		view, err = s.dealView(ctx, tx, w, id, currency, payments.Money{})
 		return err
 	})
 	return view, err
 }
 
-func (s *Service) crmDeal(ctx context.Context, w caller, id string) (crm.Deal, error) {
-	account, _, err := s.CRM.Account(ctx, w.tenant)
+// crmDeal reads a deal, without its contact where the CRM can leave it out.
+func (s *Service) crmDeal(ctx context.Context, w caller, id string) (crm.Deal, tenants.Tenant, error) {
+	account, tenant, err := s.CRM.Account(ctx, w.tenant)
 	if err != nil {
-		return crm.Deal{}, err
+		return crm.Deal{}, tenant, err
 	}
-	return account.Deal(crm.WithPriority(ctx, crm.Person), id)
+	read, err, _ := s.reads.Do(w.tenant.String()+" "+id, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+		defer cancel()
+		ctx = crm.WithPriority(ctx, w.priority())
+		if reader, ok := account.(crm.DealsReader); ok {
+			if deals, err := reader.Deals(ctx, []string{id}); err != nil || deals[id].ID != "" {
+				return deals[id], err
+			}
+		}
+		return account.Deal(ctx, id) // says why it is not there
+	})
+	deal, _ := read.(crm.Deal)
+	return deal, tenant, err
+}
+
+// priority of what a caller makes us ask the CRM: a program can wait longer than a person.
+func (w caller) priority() crm.Priority {
+	if strings.HasPrefix(string(w.by.Actor), "key:") {
+		return crm.Sync
+	}
+	return crm.Person
 }
 
 // GetCard answers GET /card: the deal of the session.
@@ -93,7 +116,7 @@ func (s *Service) card(ctx context.Context, w caller) (api.Card, error) {
 		if err != nil {
 			return err
 		}
-		card.Deal, err = s.dealView(ctx, tx, w, w.deal, held.Amount.Currency)
+		card.Deal, err = s.dealView(ctx, tx, w, w.deal, held.Amount.Currency, amountOf(held))
 		return err
 	})
 	if err != nil {
@@ -154,10 +177,8 @@ func (s *Service) ResolveException(c *gin.Context) {
 	}
 	var view api.Exception
 	if err == nil {
-		choice := payments.Choice{Decision: in.Decision, Reason: in.Reason}
-		if in.Reference != nil {
-			choice.Reference = *in.Reference
-		}
+		choice := payments.Choice{Decision: in.Decision, Reason: in.Reason, Reference: value(in.Reference), Invoice: value(in.Invoice),
+			Method: payments.RefundMethod(value(in.Method))}
 		var e payments.Exception
 		if e, err = s.Payments.Resolve(c.Request.Context(), w.tenant, w.by, id, choice); err == nil {
 			err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {

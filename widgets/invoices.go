@@ -57,11 +57,7 @@ func keyed(c *gin.Context) error {
 
 // complete fills in from the CRM's deal what the request leaves out. The deal must be there in any case.
 func (s *Service) complete(ctx context.Context, w caller, in api.NewInvoice) (payments.NewInvoice, error) {
-	account, tenant, err := s.CRM.Account(ctx, w.tenant)
-	if err != nil {
-		return payments.NewInvoice{}, err
-	}
-	deal, err := account.Deal(crm.WithPriority(ctx, crm.Person), in.DealId)
+	deal, tenant, err := s.crmDeal(ctx, w, in.DealId)
 	if err != nil {
 		return payments.NewInvoice{}, err
 	}
@@ -85,17 +81,14 @@ func (s *Service) complete(ctx context.Context, w caller, in api.NewInvoice) (pa
 	if in.ExpiresAt != nil {
 		terms.ExpiresAt = *in.ExpiresAt
 	}
-	out := payments.NewInvoice{DealID: in.DealId, OwnerID: deal.OwnerID, Terms: terms}
-	if in.Acquirer != nil {
-		out.Acquirer = *in.Acquirer
-	}
-	return out, nil
+	return payments.NewInvoice{DealID: in.DealId, OwnerID: deal.OwnerID, Terms: terms, Pipeline: deal.Pipeline, Whole: amountOf(deal),
+		Exchange: exchange(in.Exchange), Acquirer: value(in.Acquirer)}, nil
 }
 
 // defaults are what a new link would say: what the deal still lacks, its number, the tenant's expiry. Title and products
 // stay out: they may hold private words.
 func (s *Service) defaults(ctx context.Context, w caller, t tenants.Tenant, deal crm.Deal) (api.Defaults, error) {
-	d := api.Defaults{Purpose: purpose(t.Settings.Language) + " " + deal.ID,
+	d := api.Defaults{Purpose: purposeOf(t, deal),
 		ExpiresAt: s.Now().Add(time.Duration(t.Settings.LinkHours) * time.Hour).UTC().Truncate(time.Second)}
 	whole, err := state.Parse(deal.Amount.Decimal, deal.Amount.Currency)
 	if err != nil {
@@ -194,11 +187,7 @@ func (s *Service) EditInvoice(c *gin.Context) {
 func (s *Service) SendInvoice(c *gin.Context) {
 	var in api.SendRequest
 	s.onInvoice(c, http.StatusOK, &in, func(ctx context.Context, w caller, id uuid.UUID, _ []byte) (payments.Invoice, error) {
-		to := ""
-		if in.To != nil {
-			to = *in.To
-		}
-		return s.Payments.Send(ctx, w.tenant, w.by, id, payments.Channel(in.Channel), to)
+		return s.Payments.Send(ctx, w.tenant, w.by, id, payments.Sending{Channel: payments.Channel(in.Channel), To: value(in.To), Language: value(in.Language)})
 	})
 }
 
@@ -233,7 +222,8 @@ func (s *Service) RefundInvoice(c *gin.Context) {
 		return
 	}
 	s.onInvoice(c, http.StatusCreated, &in, func(ctx context.Context, w caller, id uuid.UUID, raw []byte) (payments.Invoice, error) {
-		return s.Payments.Refund(ctx, w.tenant, w.by, id, payments.RefundRequest{Amount: payments.Money(in.Amount), Reason: in.Reason,
+		return s.Payments.Refund(ctx, w.tenant, w.by, id, payments.RefundRequest{Amount: in.Amount, Reason: in.Reason,
+			Method: payments.RefundMethod(value(in.Method)), Reference: value(in.Reference),
 			Key: c.GetHeader("Idempotency-Key"), Request: raw})
 	})
 }
@@ -252,7 +242,7 @@ func (s *Service) RecordPayment(c *gin.Context) {
 	}
 	w := who(c)
 	payment, after, err := s.Payments.Receive(c.Request.Context(), w.tenant, w.by, id, payments.Received{Method: string(in.Method),
-		Amount: payments.Money(in.Amount), ReceivedAt: in.ReceivedAt, Reference: in.Reference, Reason: in.Reason,
+		Amount: in.Amount, ReceivedAt: in.ReceivedAt, Reference: in.Reference, Reason: in.Reason,
 		Key: c.GetHeader("Idempotency-Key"), Request: raw})
 	s.answerPayment(c, http.StatusCreated, payment.String(), after, err)
 }

@@ -167,8 +167,12 @@ func (s *Service) PutSettings(c *gin.Context) {
 	}
 	if err == nil {
 		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			me, err := tx.Me(ctx)
+			if err != nil {
+				return err
+			}
 			return tx.SetSettings(ctx, tenants.Settings{Language: string(in.Language), TimeZone: in.TimeZone, LinkHours: in.LinkHours,
-				Merchant: strings.TrimSpace(in.Merchant), Accent: in.Accent, Stages: in.Stages}, w.by.Actor)
+				Merchant: strings.TrimSpace(in.Merchant), Accent: in.Accent, Stages: in.Stages, Payments: me.Settings.Payments}, w.by.Actor)
 		})
 	}
 	if err != nil {

@@ -50,7 +50,7 @@ func (s *Service) views(ctx context.Context, tx *tenants.Tx, w caller, list []pa
 		}
 		for _, sent := range sends {
 			if sent.InvoiceID == in.ID {
-				v.Sends = append(v.Sends, api.Send{At: sent.At.UTC(), By: sent.By, Channel: sent.Channel})
+				v.Sends = append(v.Sends, api.Send{At: sent.At.UTC(), By: sent.By, Channel: sent.Channel, State: given(sent.State), Failure: given(sent.Failure)})
 			}
 		}
 		if err := s.complement(ctx, tx, w, in, &v); err != nil {
@@ -75,12 +75,15 @@ func (s *Service) complement(ctx context.Context, tx *tenants.Tx, w caller, in p
 	if v.Url, err = s.Payments.URL(ctx, tx, in.ID); err != nil {
 		return err
 	}
+	if err := s.moneyView(ctx, tx, in, v); err != nil {
+		return err
+	}
 	manuals, err := payments.Manuals(ctx, tx, in.ID)
 	if err != nil {
 		return err
 	}
 	for _, m := range manuals {
-		v.Payments = append(v.Payments, api.ManualPayment{Id: m.ID, Method: m.Method, Amount: api.Money(m.Amount), ReceivedAt: m.ReceivedAt.UTC(),
+		v.Payments = append(v.Payments, api.ManualPayment{Id: m.ID, Method: m.Method, Amount: m.Amount, ReceivedAt: m.ReceivedAt.UTC(),
 			Reference: m.Reference, Reversed: m.Reversed})
 	}
 	can, err := s.Payments.Can(ctx, tx, in, w.by.Role)
@@ -103,7 +106,8 @@ func utc(t *time.Time) *time.Time {
 	return &u
 }
 
-func (s *Service) dealView(ctx context.Context, tx *tenants.Tx, w caller, deal, currency string) (api.Deal, error) {
+// dealView is a deal as the API shows it. now is its amount in the CRM, as far as somebody just read it.
+func (s *Service) dealView(ctx context.Context, tx *tenants.Tx, w caller, deal, currency string, now payments.Money) (api.Deal, error) {
 	d, err := s.Payments.DealOf(ctx, tx, deal)
 	if err != nil {
 		return api.Deal{}, err
@@ -114,6 +118,13 @@ func (s *Service) dealView(ctx context.Context, tx *tenants.Tx, w caller, deal, 
 	money := func(minor int64) api.Money { return api.Money{Minor: minor, Currency: d.Currency} }
 	v := api.Deal{DealId: deal, Status: string(d.Balance.Status), Due: money(d.Balance.Due), Paid: money(d.Balance.Paid),
 		Refunded: money(d.Balance.Refunded), Outstanding: money(d.Balance.Outstanding)}
+	if over := d.Overpaid(); over > 0 {
+		much := money(over)
+		v.Overpaid = &much
+	}
+	if was, drifted := d.Drifted(now); drifted && now.Minor > 0 {
+		v.Drift = &api.Drift{Was: was, Now: now}
+	}
 	if v.Invoices, err = s.views(ctx, tx, w, d.Invoices); err != nil {
 		return v, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/dealpay/dealpay/oauth"
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/tenants"
+	"golang.org/x/sync/singleflight"
 )
 
 // Connector knows the connected CRM accounts.
@@ -32,4 +33,6 @@ type Service struct {
 	Version   string
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	reads singleflight.Group // of deals: many callers at once cost the CRM one request
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/dealpay/dealpay/crm/amo/amotest"
 	"github.com/dealpay/dealpay/crm/bitrix24/bitrix24test"
-	"github.com/dealpay/dealpay/payments/vposam/vposamtest"
 	"github.com/dealpay/dealpay/tenants/standintest"
 	"github.com/dealpay/dealpay/widgets/archive"
 )
@@ -41,7 +40,7 @@ type Standins struct {
 	bitrix24 *bitrix24test.Server
 	amocrm   *amotest.Server
 	kommo    *amotest.Server
-	vposam   *vposamtest.Server
+	banks    []bank
 }
 
 // Option changes the stand-ins.
@@ -69,7 +68,7 @@ func NewStandins(appURL, suffix, version string, client *http.Client, change ...
 			Archive: product(archive.AmoCRM), HTTP: client, PublicSuffix: suffix, Leads: o.deals}),
 		kommo: amotest.New(amotest.Config{Variant: amotest.Kommo, ClientID: KommoID, ClientSecret: AmoSecret, AppURL: appURL,
 			Archive: product(archive.Kommo), HTTP: client, PublicSuffix: suffix, Leads: o.deals}),
-		vposam: vposamtest.New(vposamtest.Config{Token: VposToken, WebhookSecret: VposSecret, PublicSuffix: suffix, HTTP: client}),
+		banks: banks(suffix, client),
 	}
 	for range o.deals - 20 {
 		_, _ = s.bitrix24.Portal(Portal).Add(map[string]any{"TITLE": "One of many"})
@@ -82,7 +81,9 @@ func (s *Standins) Close() {
 	s.bitrix24.Close()
 	s.amocrm.Close()
 	s.kommo.Close()
-	s.vposam.Close()
+	for _, b := range s.banks {
+		b.server.Close()
+	}
 }
 
 // ServeHTTP routes by host.
@@ -93,7 +94,16 @@ func (s *Standins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Host, r.URL.Path, r.URL.RawPath = host, "/"+path, ""
 	}
 	if r.URL.Path == "/_control/credentials" {
-		standintest.Answer(w, http.StatusOK, s.Credentials()[Name(r.Host)])
+		name := Name(r.Host)
+		for key, host := range bankHosts {
+			if host == name {
+				name = key
+			}
+		}
+		standintest.Answer(w, http.StatusOK, s.Credentials()[name])
+		return
+	}
+	if s.serveBank(w, r) {
 		return
 	}
 	switch name := Name(r.Host); {
@@ -103,8 +113,6 @@ func (s *Standins) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.amocrm.ServeHTTP(w, r)
 	case strings.HasSuffix(name, ".kommo.com"):
 		s.kommo.ServeHTTP(w, r)
-	case name == vposamtest.Host:
-		s.vposam.ServeHTTP(w, r)
 	default:
 		http.Error(w, "no stand-in answers to "+name, http.StatusMisdirectedRequest)
 	}
@@ -120,18 +128,25 @@ func Name(host string) string {
 
 // Credentials are what a client of the stand-ins needs, by host.
 func (s *Standins) Credentials() map[string]any {
-	return map[string]any{
+	all := map[string]any{
 		Portal:    s.bitrix24.Portal(Portal).Credentials(),
 		AmoHost:   s.amocrm.Account("acme").Credentials(),
 		KommoHost: s.kommo.Account("acme").Credentials(),
-		Acquirer:  map[string]string{"token": VposToken, "webhook_secret": VposSecret},
 	}
+	for _, b := range s.banks {
+		all[b.key] = b.credentials
+	}
+	return all
 }
 
 // Controls are the addresses of the control APIs at base, by host; they need no name to be resolved.
 func Controls(base string) map[string]string {
 	at := func(host string) string { return fmt.Sprintf("%s/~%s/_control", base, host) }
-	return map[string]string{Portal: at(Portal), AmoHost: at(AmoHost), KommoHost: at(KommoHost), Acquirer: at(vposamtest.Host)}
+	all := map[string]string{Portal: at(Portal), AmoHost: at(AmoHost), KommoHost: at(KommoHost)}
+	for key, host := range bankHosts {
+		all[key] = at(host)
+	}
+	return all
 }
 
 // LoopbackClient reaches names under localhost without asking a resolver.

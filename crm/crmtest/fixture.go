@@ -83,6 +83,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"SetupIsIdempotentAndRepairsDrift", setup},
 		{"LeaveRemovesRegistrationsAndMayBeRepeated", leave},
 		{"DealIsReadWhole", dealRead},
+		{"ManyDealsAreReadAtOnce", dealsRead},
 		{"UnknownDealIsGone", dealGone},
 		{"PipelinesAreInOrder", pipelines},
 		{"UsersSeeOnlyTheirDeals", dealAs},

@@ -26,6 +26,29 @@ func dealRead(t *testing.T, f Fixture) {
 	}
 }
 
+// dealsRead reads many deals at once: the same as one by one, without contacts and without those that are gone.
+func dealsRead(t *testing.T, f Fixture) {
+	account := ready(t, f.Site)
+	reader, ok := account.(crm.DealsReader)
+	if !ok {
+		return // such an account is asked one by one
+	}
+	before := f.Calls()
+	deals, err := reader.Deals(t.Context(), append([]string{f.Gone, "", "no id"}, f.Deals...))
+	require.NoError(t, err)
+	require.LessOrEqual(t, f.Calls()-before, 2, "one request, and one for the account's currency")
+	require.Len(t, deals, len(f.Deals))
+	for _, id := range f.Deals {
+		want, err := account.Deal(t.Context(), id)
+		require.NoError(t, err)
+		want.Contact = crm.Contact{}
+		require.Equal(t, want, deals[id])
+	}
+	none, err := reader.Deals(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
+
 func dealGone(t *testing.T, f Fixture) {
 	account := ready(t, f.Site)
 	for _, id := range []string{f.Gone, "", "no id"} {

@@ -93,6 +93,103 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/invoices/{id}/replace": {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** A new link for the same debt, which retires the old one; what is left out is as it was */
+        post: operations["replaceInvoice"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/invoices/{id}/message": {
+        parameters: {
+            query?: {
+                language?: "hy" | "ru" | "en" | "es" | "pt";
+            };
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        /** What to send to the customer, by the tenant's template of that language */
+        get: operations["getMessage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/invoices/{id}/receipts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Note a fiscal receipt on a payment (accountants); noting its number again corrects it */
+        post: operations["noteReceipt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/receipts/missing": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What is paid without a fiscal receipt (accountants) */
+        get: operations["listWithoutReceipt"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/moves/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back a move of money between invoices, by a counter-entry on both (administrators) */
+        post: operations["undoMove"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/invoices/{id}/cancel": {
         parameters: {
             query?: never;
@@ -224,6 +321,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/deals/{deal_id}/plan": {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                deal_id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Several invoices at once, such as deposit and remainder or instalments; the parts add up to the whole */
+        post: operations["planDeal"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/exceptions": {
         parameters: {
             query?: never;
@@ -270,6 +388,41 @@ export interface paths {
         put: operations["putSettings"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/payments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Routes, rates, limits and messages (administrators) */
+        get: operations["getPaymentSettings"];
+        put: operations["putPaymentSettings"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings/mail": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The tenant's mail server, without its password (administrators) */
+        get: operations["getMailbox"];
+        /** Try a mail server and keep it only when it lets us in; an empty password is the one that is kept */
+        put: operations["putMailbox"];
+        post?: never;
+        delete: operations["deleteMailbox"];
         options?: never;
         head?: never;
         patch?: never;
@@ -380,6 +533,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Every movement of money between two days of the tenant's time zone, streamed (accountants) */
+        get: operations["getExport"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/repair": {
         parameters: {
             query?: never;
@@ -454,6 +624,151 @@ export interface components {
             /** Format: date-time */
             expires_at?: string;
             acquirer?: string;
+            exchange?: components["schemas"]["Exchange"];
+        };
+        /** @description the currency the customer pays in where the deal has another one; without a rate the tenant's table decides */
+        Exchange: {
+            currency: string;
+            /** @description units of this currency for one of the deal's, as decimal text such as 387.5 */
+            rate?: string;
+        };
+        ReplaceRequest: {
+            amount?: components["schemas"]["Money"];
+            purpose?: string;
+            /** Format: date-time */
+            expires_at?: string;
+            acquirer?: string;
+            exchange?: components["schemas"]["Exchange"];
+        };
+        PlanRequest: {
+            /** @description the whole; left out it is what the deal still lacks */
+            amount?: components["schemas"]["Money"];
+            purpose?: string;
+            /**
+             * Format: date-time
+             * @description of parts without a due date
+             */
+            expires_at?: string;
+            acquirer?: string;
+            exchange?: components["schemas"]["Exchange"];
+            parts: components["schemas"]["PlanPart"][];
+        };
+        /** @description a percentage of the whole or an amount; the last one without either is all that is left */
+        PlanPart: {
+            /** @description decimal text such as 30 or 33.33 */
+            percent?: string;
+            /** Format: int64 */
+            amount_minor?: number;
+            /** Format: date-time */
+            due_at?: string;
+            purpose?: string;
+        };
+        Message: {
+            subject: string;
+            text: string;
+        };
+        ReceiptRequest: {
+            /** @description id of the attempt or recorded payment; the newest one when left out */
+            payment?: string;
+            number: string;
+            /** @enum {string} */
+            kind: "advance" | "final" | "refund";
+            /** @enum {string} */
+            state: "pending" | "issued" | "failed" | "void";
+            /** @description needed for failed and void */
+            reason?: string;
+        };
+        Receipt: {
+            payment: string;
+            number: string;
+            kind: string;
+            state: string;
+            reason: string;
+            noted_by: string;
+            /** Format: date-time */
+            noted_at: string;
+        };
+        Unreceipted: {
+            payment: string;
+            invoice_id: string;
+            invoice_number: string;
+            deal_id: string;
+            amount: components["schemas"]["Money"];
+            /** Format: date-time */
+            paid_at: string;
+        };
+        UnreceiptedPage: {
+            items: components["schemas"]["Unreceipted"][];
+            next: string | null;
+        };
+        Refund: {
+            id: string;
+            amount: components["schemas"]["Money"];
+            /** @description waiting for a second person, requested, sending, done, refused, unknown */
+            status: string;
+            /** @description api, transfer, cash */
+            method: string;
+            reference: string;
+            reason: string;
+            asked_by: string;
+            approved_by: string;
+            /** Format: date-time */
+            created_at: string;
+        };
+        Move: {
+            id: string;
+            amount: components["schemas"]["Money"];
+            /** @description it came to this invoice; otherwise it left it */
+            came: boolean;
+            /** @description number of the other invoice */
+            other: string;
+            undone: boolean;
+        };
+        PaymentSettings: {
+            /** @description the first that fits decides which acquirers are offered */
+            routes: components["schemas"]["Route"][];
+            /** @description "USD/AMD" → dram for a dollar, as decimal text */
+            rates: {
+                [key: string]: string;
+            };
+            /** @description by currency in minor units; a larger refund needs a second administrator */
+            refund_limits: {
+                [key: string]: number;
+            };
+            /** @description message that carries a link, by language; {merchant} {amount} {purpose} {number} {until} {link} */
+            templates: {
+                [key: string]: components["schemas"]["Message"];
+            };
+            /** @description a new link's purpose is the deal's title */
+            deal_title: boolean;
+        };
+        Route: {
+            /** @description empty for any */
+            currency: string;
+            /** @description empty for any */
+            pipeline: string;
+            acquirers: string[];
+        };
+        Mailbox: {
+            host: string;
+            port: number;
+            /** @enum {string} */
+            security: "tls" | "starttls" | "none";
+            username: string;
+            sender: string;
+            name: string;
+            /** Format: date-time */
+            checked_at: string;
+        };
+        MailboxRequest: {
+            host: string;
+            port: number;
+            /** @enum {string} */
+            security: "tls" | "starttls" | "none";
+            username?: string;
+            password?: string;
+            sender: string;
+            name?: string;
         };
         InvoiceEdit: {
             amount?: components["schemas"]["Money"];
@@ -464,11 +779,21 @@ export interface components {
         SendRequest: {
             /** @enum {string} */
             channel: "copy" | "email" | "sms" | "whatsapp" | "telegram" | "viber" | "crm";
+            /** @description with channel email and a connected mail server the link is sent there */
             to?: string;
+            /** @description of the e-mail; the tenant's when left out */
+            language?: string;
         };
         RefundRequest: {
             amount: components["schemas"]["Money"];
             reason: string;
+            /**
+             * @description by transfer or cash is recorded where the acquirer cannot give it back
+             * @enum {string}
+             */
+            method?: "api" | "transfer" | "cash";
+            /** @description of the transfer or cash order */
+            reference?: string;
         };
         PaymentRequest: {
             /** @enum {string} */
@@ -490,6 +815,10 @@ export interface components {
             decision: string;
             reason: string;
             reference?: string;
+            /** @description of move: number or id of the invoice that the money is for; the reference when left out */
+            invoice?: string;
+            /** @description of refund_outside: transfer or cash */
+            method?: string;
         };
         Attempt: {
             id: string;
@@ -507,6 +836,10 @@ export interface components {
             at: string;
             by: string;
             channel: string;
+            /** @description logged; when we send it ourselves: waiting, sending, sent, failed, unclear */
+            state?: string;
+            /** @description a code */
+            failure?: string;
         };
         Sync: {
             /** @enum {string} */
@@ -550,6 +883,23 @@ export interface components {
             payments: components["schemas"]["ManualPayment"][];
             sync: components["schemas"]["Sync"];
             can: ("edit" | "send" | "cancel" | "check" | "refund" | "record")[];
+            /** @description deposit, remainder or instalment; left out when the invoice stands alone */
+            part?: string;
+            /** Format: date-time */
+            due_at?: string;
+            /** @description id of the invoice whose link it retired */
+            replaces?: string;
+            /** @description what it settles of the deal where that has another currency */
+            claim?: components["schemas"]["Money"];
+            /** @description units of the amount's currency for one of the claim's */
+            rate?: string;
+            /** @description manager or table */
+            rate_from?: string;
+            refunds?: components["schemas"]["Refund"][];
+            moves?: components["schemas"]["Move"][];
+            receipts?: components["schemas"]["Receipt"][];
+            /** @description the link as a picture */
+            qr_url?: string;
         };
         ManualPayment: {
             id: string;
@@ -592,6 +942,14 @@ export interface components {
             outstanding: components["schemas"]["Money"];
             invoices: components["schemas"]["Invoice"][];
             exceptions: components["schemas"]["Exception"][];
+            /** @description what came beyond all that was asked for */
+            overpaid?: components["schemas"]["Money"];
+            drift?: components["schemas"]["Drift"];
+        };
+        /** @description the deal's amount in the CRM is no longer what it was when the newest link was made */
+        Drift: {
+            was: components["schemas"]["Money"];
+            now: components["schemas"]["Money"];
         };
         Card: {
             deal: components["schemas"]["Deal"];
@@ -956,6 +1314,113 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    replaceInvoice: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReplaceRequest"];
+            };
+        };
+        responses: {
+            201: components["responses"]["Invoice"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMessage: {
+        parameters: {
+            query?: {
+                language?: "hy" | "ru" | "en" | "es" | "pt";
+            };
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the message */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    noteReceipt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReceiptRequest"];
+            };
+        };
+        responses: {
+            201: components["responses"]["Invoice"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listWithoutReceipt: {
+        parameters: {
+            query?: {
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the oldest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreceiptedPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoMove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonRequest"];
+            };
+        };
+        responses: {
+            200: components["responses"]["Invoice"];
+            default: components["responses"]["Problem"];
+        };
+    };
     cancelInvoice: {
         parameters: {
             query?: never;
@@ -1109,6 +1574,35 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    planDeal: {
+        parameters: {
+            query?: never;
+            header: {
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+            };
+            path: {
+                deal_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanRequest"];
+            };
+        };
+        responses: {
+            /** @description the invoices in the order of their parts */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvoicePage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     listExceptions: {
         parameters: {
             query?: {
@@ -1201,6 +1695,117 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Settings"];
                 };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getPaymentSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description as they are */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentSettings"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    putPaymentSettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PaymentSettings"];
+            };
+        };
+        responses: {
+            /** @description what was kept */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PaymentSettings"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMailbox: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the mail server */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mailbox"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    putMailbox: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MailboxRequest"];
+            };
+        };
+        responses: {
+            /** @description the mail server */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mailbox"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    deleteMailbox: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description forgotten */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Problem"];
         };
@@ -1386,6 +1991,32 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getExport: {
+        parameters: {
+            query: {
+                from: string;
+                to: string;
+                format?: "csv" | "xlsx" | "1c";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a row for each movement; 1c is CSV with semicolons, decimal commas and a byte order mark */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
+                    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
                 };
             };
             default: components["responses"]["Problem"];

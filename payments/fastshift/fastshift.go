@@ -97,7 +97,7 @@ func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.
 		Description: cmp.Or(o.Description, o.Reference), CallbackURL: o.ReturnURL, WebhookURL: o.NotifyURL, External: o.Reference})
 	if errors.Is(err, payments.ErrRefused) {
 		if _, there := p.order(ctx, c, o.Attempt); there == nil {
-			err = fmt.Errorf("%w: %v", payments.ErrStarted, err)
+			err = fmt.Errorf("%w: %w", payments.ErrStarted, err)
 		}
 	}
 	if err != nil {

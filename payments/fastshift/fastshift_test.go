@@ -2,6 +2,7 @@ package fastshift_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -157,7 +158,7 @@ func TestEveryDocumentedErrorIsClassified(t *testing.T) {
 		want := starts[c.Class]
 		require.NotNil(t, want, c.Class)
 		look, check := want, want
-		if want == payments.ErrRefused {
+		if errors.Is(want, payments.ErrRefused) {
 			look, check = payments.ErrNothingNew, nil
 		}
 		for _, body := range []string{string(c.Body), `{}`, ``} {

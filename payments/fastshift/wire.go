@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -163,7 +164,7 @@ func verdict(method string, answer wire.Answer, said plain, readable bool) error
 			err = of
 		}
 	}
-	if err == payments.ErrRefused && method == http.MethodGet {
+	if errors.Is(err, payments.ErrRefused) && method == http.MethodGet {
 		err = payments.ErrNothingNew
 	}
 	return fmt.Errorf("%w: HTTP %d %s", err, answer.Status, said)

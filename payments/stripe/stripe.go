@@ -182,7 +182,7 @@ func (p *Provider) Check(ctx context.Context, c payments.Connection) error {
 		var page struct{}
 		err := p.call(ctx, c, request{http.MethodGet, path, url.Values{"limit": {"1"}}, "", payments.ErrUnavailable}, &page)
 		if err != nil && !errors.Is(err, payments.ErrCredentials) {
-			err = fmt.Errorf("%w: %v", payments.ErrUnavailable, err)
+			err = fmt.Errorf("%w: %w", payments.ErrUnavailable, err)
 		}
 		if err != nil {
 			return fmt.Errorf("stripe: check: %w", err)

@@ -123,7 +123,7 @@ func TestFieldsHaveTheirFormWhateverTheChecksumSays(t *testing.T) {
 		require.ErrorIs(t, err, payments.ErrNotice, name)
 	}
 	moved := good() // the same text to hash, split elsewhere
-	moved["invoice"], moved["payment_id"] = "481516234", moved["payment_id"]
+	moved["invoice"] = "481516234"
 	moved["issuer_id"] = "2YXR0XzAz"
 	heard, err := p.Hear(exampleConnection, callback(moved))
 	require.NoError(t, err)

@@ -130,11 +130,11 @@ func TestEveryKnownStatusIsJudged(t *testing.T) {
 		_, p := answering(t, telcell.Config{}, lines(status, ""))
 		seen, err := p.Look(t.Context(), exampleConnection, exampleOrder)
 		require.NoError(t, err, status)
-		switch {
-		case want == "manual_review":
+		switch want {
+		case "manual_review":
 			require.Equal(t, state.AttemptPaid, seen.Status)
 			require.Zero(t, seen.Captured.Minor)
-		case want == "created":
+		case "created":
 			require.Equal(t, state.Pending, seen.Status)
 		default:
 			word, _, _ := strings.Cut(want, " ")

@@ -23,9 +23,12 @@ const (
 	Notice Kind = "notice" // find out what a notice is about; key: notice id
 	Expire Kind = "expire" // a link's time is over; key: invoice id
 	Refund Kind = "refund" // give money back, or find out whether it went; key: refund id
+	Email  Kind = "email"  // send a link to the customer; key: the send's id
 	Setup  Kind = "setup"  // make fields, placements and subscriptions in the CRM; key: "account"
 	Leave  Kind = "leave"  // look whether the CRM account is gone; key: "account"
 	Review Kind = "review" // a CRM deal changed: read it and look for drift; key: deal id
+	// Reconcile compares acquirer, ledger and CRM; key: day|acquirer.
+	Reconcile Kind = "reconcile"
 )
 
 // Make promises work at due. Promising what is already open makes the row newer and, at most, earlier: whoever works

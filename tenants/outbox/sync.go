@@ -19,16 +19,18 @@ type Sync struct {
 	NextTry   *time.Time      `db:"next_try"`
 }
 
-// SyncOf reads how far one deal is behind: waiting while a push is open, failed when it was given up.
+// SyncOf reads how far one deal is behind: waiting while a push is open, failed when it was given up. A push that did
+// not fail itself waits for the reason that its lane does.
 func SyncOf(ctx context.Context, tx *tenants.Tx, deal string) (Sync, error) {
 	s, err := tenants.Row[Sync](ctx, tx, `
 		SELECT w.deal_id, CASE WHEN o.dead THEN 'failed' WHEN o.id IS NOT NULL THEN 'waiting' WHEN d.state IS NULL THEN 'waiting' ELSE d.state END AS state,
-			d.written, d.written_at, CASE WHEN o.id IS NOT NULL THEN o.last_error ELSE coalesce(d.reason, '') END AS reason,
+			d.written, d.written_at, CASE WHEN o.id IS NULL THEN coalesce(d.reason, '') ELSE coalesce(nullif(o.last_error, ''), l.paused_why, '') END AS reason,
 			CASE WHEN NOT o.dead THEN o.due_at END AS next_try
 		FROM (SELECT $1::text AS deal_id) w
 		LEFT JOIN deal_sync d ON d.deal_id = w.deal_id
 		LEFT JOIN LATERAL (SELECT id, last_error, due_at, dead_at IS NOT NULL AS dead FROM outbox
-			WHERE kind = 'push' AND key = w.deal_id AND done_at IS NULL ORDER BY dead_at DESC NULLS FIRST LIMIT 1) o ON true`, deal)
+			WHERE kind = 'push' AND key = w.deal_id AND done_at IS NULL ORDER BY dead_at DESC NULLS FIRST LIMIT 1) o ON true
+		LEFT JOIN lanes l ON true`, deal)
 	if err != nil {
 		err = fmt.Errorf("read sync: %w", err)
 	}

@@ -159,7 +159,7 @@ func scratch() (string, io.Closer, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // PostgreSQL's user walks through it
+	if err := os.Chmod(dir, 0o711); err != nil {
 		return "", nil, err
 	}
 	reaper := exec.Command("sh", "-c", `cat; for again in 1 2 3 4 5; do sleep 0.5; rm -rf "$0" && exit; done`, dir)

@@ -94,21 +94,63 @@ func (e InvoiceCan) Valid() bool {
 	}
 }
 
+// Defines values for MailboxSecurity.
+const (
+	MailboxSecurityNone     MailboxSecurity = "none"
+	MailboxSecurityStarttls MailboxSecurity = "starttls"
+	MailboxSecurityTls      MailboxSecurity = "tls"
+)
+
+// Valid indicates whether the value is a known member of the MailboxSecurity enum.
+func (e MailboxSecurity) Valid() bool {
+	switch e {
+	case MailboxSecurityNone:
+		return true
+	case MailboxSecurityStarttls:
+		return true
+	case MailboxSecurityTls:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MailboxRequestSecurity.
+const (
+	MailboxRequestSecurityNone     MailboxRequestSecurity = "none"
+	MailboxRequestSecurityStarttls MailboxRequestSecurity = "starttls"
+	MailboxRequestSecurityTls      MailboxRequestSecurity = "tls"
+)
+
+// Valid indicates whether the value is a known member of the MailboxRequestSecurity enum.
+func (e MailboxRequestSecurity) Valid() bool {
+	switch e {
+	case MailboxRequestSecurityNone:
+		return true
+	case MailboxRequestSecurityStarttls:
+		return true
+	case MailboxRequestSecurityTls:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PaymentRequestMethod.
 const (
-	Cash     PaymentRequestMethod = "cash"
-	Other    PaymentRequestMethod = "other"
-	Transfer PaymentRequestMethod = "transfer"
+	PaymentRequestMethodCash     PaymentRequestMethod = "cash"
+	PaymentRequestMethodOther    PaymentRequestMethod = "other"
+	PaymentRequestMethodTransfer PaymentRequestMethod = "transfer"
 )
 
 // Valid indicates whether the value is a known member of the PaymentRequestMethod enum.
 func (e PaymentRequestMethod) Valid() bool {
 	switch e {
-	case Cash:
+	case PaymentRequestMethodCash:
 		return true
-	case Other:
+	case PaymentRequestMethodOther:
 		return true
-	case Transfer:
+	case PaymentRequestMethodTransfer:
 		return true
 	default:
 		return false
@@ -130,6 +172,72 @@ func (e PipelineStagesKind) Valid() bool {
 	case Open:
 		return true
 	case Won:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReceiptRequestKind.
+const (
+	ReceiptRequestKindAdvance ReceiptRequestKind = "advance"
+	ReceiptRequestKindFinal   ReceiptRequestKind = "final"
+	ReceiptRequestKindRefund  ReceiptRequestKind = "refund"
+)
+
+// Valid indicates whether the value is a known member of the ReceiptRequestKind enum.
+func (e ReceiptRequestKind) Valid() bool {
+	switch e {
+	case ReceiptRequestKindAdvance:
+		return true
+	case ReceiptRequestKindFinal:
+		return true
+	case ReceiptRequestKindRefund:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ReceiptRequestState.
+const (
+	ReceiptRequestStateFailed  ReceiptRequestState = "failed"
+	ReceiptRequestStateIssued  ReceiptRequestState = "issued"
+	ReceiptRequestStatePending ReceiptRequestState = "pending"
+	ReceiptRequestStateVoid    ReceiptRequestState = "void"
+)
+
+// Valid indicates whether the value is a known member of the ReceiptRequestState enum.
+func (e ReceiptRequestState) Valid() bool {
+	switch e {
+	case ReceiptRequestStateFailed:
+		return true
+	case ReceiptRequestStateIssued:
+		return true
+	case ReceiptRequestStatePending:
+		return true
+	case ReceiptRequestStateVoid:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RefundRequestMethod.
+const (
+	RefundRequestMethodApi      RefundRequestMethod = "api"
+	RefundRequestMethodCash     RefundRequestMethod = "cash"
+	RefundRequestMethodTransfer RefundRequestMethod = "transfer"
+)
+
+// Valid indicates whether the value is a known member of the RefundRequestMethod enum.
+func (e RefundRequestMethod) Valid() bool {
+	switch e {
+	case RefundRequestMethodApi:
+		return true
+	case RefundRequestMethodCash:
+		return true
+	case RefundRequestMethodTransfer:
 		return true
 	default:
 		return false
@@ -434,13 +542,19 @@ type CredentialField struct {
 
 // Deal defines model for Deal.
 type Deal struct {
-	DealId      string      `json:"deal_id"`
+	DealId string `json:"deal_id"`
+
+	// Drift the deal's amount in the CRM is no longer what it was when the newest link was made
+	Drift       *Drift      `json:"drift,omitempty"`
 	Due         Money       `json:"due"`
 	Exceptions  []Exception `json:"exceptions"`
 	Invoices    []Invoice   `json:"invoices"`
 	Outstanding Money       `json:"outstanding"`
-	Paid        Money       `json:"paid"`
-	Refunded    Money       `json:"refunded"`
+
+	// Overpaid what came beyond all that was asked for
+	Overpaid *Money `json:"overpaid,omitempty"`
+	Paid     Money  `json:"paid"`
+	Refunded Money  `json:"refunded"`
 
 	// Status a Status
 	Status string `json:"status"`
@@ -452,6 +566,12 @@ type Defaults struct {
 	Amount    *Money    `json:"amount"`
 	ExpiresAt time.Time `json:"expires_at"`
 	Purpose   string    `json:"purpose"`
+}
+
+// Drift the deal's amount in the CRM is no longer what it was when the newest link was made
+type Drift struct {
+	Now Money `json:"now"`
+	Was Money `json:"was"`
 }
 
 // Exception defines model for Exception.
@@ -474,6 +594,14 @@ type Exception struct {
 type ExceptionPage struct {
 	Items []Exception `json:"items"`
 	Next  *string     `json:"next"`
+}
+
+// Exchange the currency the customer pays in where the deal has another one; without a rate the tenant's table decides
+type Exchange struct {
+	Currency string `json:"currency"`
+
+	// Rate units of this currency for one of the deal's, as decimal text such as 387.5
+	Rate *string `json:"rate,omitempty"`
 }
 
 // Failure defines model for Failure.
@@ -518,25 +646,47 @@ type Invoice struct {
 	Amount         Money        `json:"amount"`
 	Attempts       []Attempt    `json:"attempts"`
 	Can            []InvoiceCan `json:"can"`
-	CreatedAt      time.Time    `json:"created_at"`
-	DealId         string       `json:"deal_id"`
-	ExpiresAt      time.Time    `json:"expires_at"`
-	Id             string       `json:"id"`
-	Locked         bool         `json:"locked"`
-	Number         string       `json:"number"`
-	Outstanding    Money        `json:"outstanding"`
-	Paid           Money        `json:"paid"`
+
+	// Claim what it settles of the deal where that has another currency
+	Claim       *Money     `json:"claim,omitempty"`
+	CreatedAt   time.Time  `json:"created_at"`
+	DealId      string     `json:"deal_id"`
+	DueAt       *time.Time `json:"due_at,omitempty"`
+	ExpiresAt   time.Time  `json:"expires_at"`
+	Id          string     `json:"id"`
+	Locked      bool       `json:"locked"`
+	Moves       *[]Move    `json:"moves,omitempty"`
+	Number      string     `json:"number"`
+	Outstanding Money      `json:"outstanding"`
+	Paid        Money      `json:"paid"`
 
 	// PaidAt when we verified it
-	PaidAt      *time.Time      `json:"paid_at"`
+	PaidAt *time.Time `json:"paid_at"`
+
+	// Part deposit, remainder or instalment; left out when the invoice stands alone
+	Part        *string         `json:"part,omitempty"`
 	Payments    []ManualPayment `json:"payments"`
 	ProviderRef string          `json:"provider_ref"`
 	Purpose     string          `json:"purpose"`
-	Refunded    Money           `json:"refunded"`
-	Sends       []Send          `json:"sends"`
-	Status      Status          `json:"status"`
-	Sync        Sync            `json:"sync"`
-	Url         string          `json:"url"`
+
+	// QrUrl the link as a picture
+	QrUrl *string `json:"qr_url,omitempty"`
+
+	// Rate units of the amount's currency for one of the claim's
+	Rate *string `json:"rate,omitempty"`
+
+	// RateFrom manager or table
+	RateFrom *string    `json:"rate_from,omitempty"`
+	Receipts *[]Receipt `json:"receipts,omitempty"`
+	Refunded Money      `json:"refunded"`
+	Refunds  *[]Refund  `json:"refunds,omitempty"`
+
+	// Replaces id of the invoice whose link it retired
+	Replaces *string `json:"replaces,omitempty"`
+	Sends    []Send  `json:"sends"`
+	Status   Status  `json:"status"`
+	Sync     Sync    `json:"sync"`
+	Url      string  `json:"url"`
 }
 
 // InvoiceCan defines model for Invoice.Can.
@@ -567,6 +717,34 @@ type KeyRequest struct {
 	Role Role   `json:"role"`
 }
 
+// Mailbox defines model for Mailbox.
+type Mailbox struct {
+	CheckedAt time.Time       `json:"checked_at"`
+	Host      string          `json:"host"`
+	Name      string          `json:"name"`
+	Port      int             `json:"port"`
+	Security  MailboxSecurity `json:"security"`
+	Sender    string          `json:"sender"`
+	Username  string          `json:"username"`
+}
+
+// MailboxSecurity defines model for Mailbox.Security.
+type MailboxSecurity string
+
+// MailboxRequest defines model for MailboxRequest.
+type MailboxRequest struct {
+	Host     string                 `json:"host"`
+	Name     *string                `json:"name,omitempty"`
+	Password *string                `json:"password,omitempty"`
+	Port     int                    `json:"port"`
+	Security MailboxRequestSecurity `json:"security"`
+	Sender   string                 `json:"sender"`
+	Username *string                `json:"username,omitempty"`
+}
+
+// MailboxRequestSecurity defines model for MailboxRequest.Security.
+type MailboxRequestSecurity string
+
 // ManualPayment defines model for ManualPayment.
 type ManualPayment struct {
 	Amount     Money     `json:"amount"`
@@ -577,14 +755,36 @@ type ManualPayment struct {
 	Reversed   bool      `json:"reversed"`
 }
 
+// Message defines model for Message.
+type Message struct {
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+}
+
 // Money defines model for Money.
 type Money = state.Money
 
+// Move defines model for Move.
+type Move struct {
+	Amount Money `json:"amount"`
+
+	// Came it came to this invoice; otherwise it left it
+	Came bool   `json:"came"`
+	Id   string `json:"id"`
+
+	// Other number of the other invoice
+	Other  string `json:"other"`
+	Undone bool   `json:"undone"`
+}
+
 // NewInvoice defines model for NewInvoice.
 type NewInvoice struct {
-	Acquirer  *string    `json:"acquirer,omitempty"`
-	Amount    *Money     `json:"amount,omitempty"`
-	DealId    string     `json:"deal_id"`
+	Acquirer *string `json:"acquirer,omitempty"`
+	Amount   *Money  `json:"amount,omitempty"`
+	DealId   string  `json:"deal_id"`
+
+	// Exchange the currency the customer pays in where the deal has another one; without a rate the tenant's table decides
+	Exchange  *Exchange  `json:"exchange,omitempty"`
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	Purpose   *string    `json:"purpose,omitempty"`
 }
@@ -615,6 +815,24 @@ type PaymentRequest struct {
 // PaymentRequestMethod defines model for PaymentRequest.Method.
 type PaymentRequestMethod string
 
+// PaymentSettings defines model for PaymentSettings.
+type PaymentSettings struct {
+	// DealTitle a new link's purpose is the deal's title
+	DealTitle bool `json:"deal_title"`
+
+	// Rates "USD/AMD" → dram for a dollar, as decimal text
+	Rates map[string]string `json:"rates"`
+
+	// RefundLimits by currency in minor units; a larger refund needs a second administrator
+	RefundLimits map[string]int64 `json:"refund_limits"`
+
+	// Routes the first that fits decides which acquirers are offered
+	Routes []Route `json:"routes"`
+
+	// Templates message that carries a link, by language; {merchant} {amount} {purpose} {number} {until} {link}
+	Templates map[string]Message `json:"templates"`
+}
+
 // Pipeline defines model for Pipeline.
 type Pipeline struct {
 	Id     string `json:"id"`
@@ -634,6 +852,32 @@ type PipelineList struct {
 	Items []Pipeline `json:"items"`
 }
 
+// PlanPart a percentage of the whole or an amount; the last one without either is all that is left
+type PlanPart struct {
+	AmountMinor *int64     `json:"amount_minor,omitempty"`
+	DueAt       *time.Time `json:"due_at,omitempty"`
+
+	// Percent decimal text such as 30 or 33.33
+	Percent *string `json:"percent,omitempty"`
+	Purpose *string `json:"purpose,omitempty"`
+}
+
+// PlanRequest defines model for PlanRequest.
+type PlanRequest struct {
+	Acquirer *string `json:"acquirer,omitempty"`
+
+	// Amount the whole; left out it is what the deal still lacks
+	Amount *Money `json:"amount,omitempty"`
+
+	// Exchange the currency the customer pays in where the deal has another one; without a rate the tenant's table decides
+	Exchange *Exchange `json:"exchange,omitempty"`
+
+	// ExpiresAt of parts without a due date
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	Parts     []PlanPart `json:"parts"`
+	Purpose   *string    `json:"purpose,omitempty"`
+}
+
 // Problem defines model for Problem.
 type Problem struct {
 	Code      string `json:"code"`
@@ -649,10 +893,77 @@ type ReasonRequest struct {
 	Reason string `json:"reason"`
 }
 
+// Receipt defines model for Receipt.
+type Receipt struct {
+	Kind    string    `json:"kind"`
+	NotedAt time.Time `json:"noted_at"`
+	NotedBy string    `json:"noted_by"`
+	Number  string    `json:"number"`
+	Payment string    `json:"payment"`
+	Reason  string    `json:"reason"`
+	State   string    `json:"state"`
+}
+
+// ReceiptRequest defines model for ReceiptRequest.
+type ReceiptRequest struct {
+	Kind   ReceiptRequestKind `json:"kind"`
+	Number string             `json:"number"`
+
+	// Payment id of the attempt or recorded payment; the newest one when left out
+	Payment *string `json:"payment,omitempty"`
+
+	// Reason needed for failed and void
+	Reason *string             `json:"reason,omitempty"`
+	State  ReceiptRequestState `json:"state"`
+}
+
+// ReceiptRequestKind defines model for ReceiptRequest.Kind.
+type ReceiptRequestKind string
+
+// ReceiptRequestState defines model for ReceiptRequest.State.
+type ReceiptRequestState string
+
+// Refund defines model for Refund.
+type Refund struct {
+	Amount     Money     `json:"amount"`
+	ApprovedBy string    `json:"approved_by"`
+	AskedBy    string    `json:"asked_by"`
+	CreatedAt  time.Time `json:"created_at"`
+	Id         string    `json:"id"`
+
+	// Method api, transfer, cash
+	Method    string `json:"method"`
+	Reason    string `json:"reason"`
+	Reference string `json:"reference"`
+
+	// Status waiting for a second person, requested, sending, done, refused, unknown
+	Status string `json:"status"`
+}
+
 // RefundRequest defines model for RefundRequest.
 type RefundRequest struct {
-	Amount Money  `json:"amount"`
-	Reason string `json:"reason"`
+	Amount Money `json:"amount"`
+
+	// Method by transfer or cash is recorded where the acquirer cannot give it back
+	Method *RefundRequestMethod `json:"method,omitempty"`
+	Reason string               `json:"reason"`
+
+	// Reference of the transfer or cash order
+	Reference *string `json:"reference,omitempty"`
+}
+
+// RefundRequestMethod by transfer or cash is recorded where the acquirer cannot give it back
+type RefundRequestMethod string
+
+// ReplaceRequest defines model for ReplaceRequest.
+type ReplaceRequest struct {
+	Acquirer *string `json:"acquirer,omitempty"`
+	Amount   *Money  `json:"amount,omitempty"`
+
+	// Exchange the currency the customer pays in where the deal has another one; without a rate the tenant's table decides
+	Exchange  *Exchange  `json:"exchange,omitempty"`
+	ExpiresAt *time.Time `json:"expires_at,omitempty"`
+	Purpose   *string    `json:"purpose,omitempty"`
 }
 
 // ReplayRequest defines model for ReplayRequest.
@@ -668,7 +979,13 @@ type ReplayResult struct {
 
 // ResolveRequest defines model for ResolveRequest.
 type ResolveRequest struct {
-	Decision  string  `json:"decision"`
+	Decision string `json:"decision"`
+
+	// Invoice of move: number or id of the invoice that the money is for; the reference when left out
+	Invoice *string `json:"invoice,omitempty"`
+
+	// Method of refund_outside: transfer or cash
+	Method    *string `json:"method,omitempty"`
 	Reason    string  `json:"reason"`
 	Reference *string `json:"reference,omitempty"`
 }
@@ -676,17 +993,39 @@ type ResolveRequest struct {
 // Role defines model for Role.
 type Role string
 
+// Route defines model for Route.
+type Route struct {
+	Acquirers []string `json:"acquirers"`
+
+	// Currency empty for any
+	Currency string `json:"currency"`
+
+	// Pipeline empty for any
+	Pipeline string `json:"pipeline"`
+}
+
 // Send defines model for Send.
 type Send struct {
 	At      time.Time `json:"at"`
 	By      string    `json:"by"`
 	Channel string    `json:"channel"`
+
+	// Failure a code
+	Failure *string `json:"failure,omitempty"`
+
+	// State logged; when we send it ourselves: waiting, sending, sent, failed, unclear
+	State *string `json:"state,omitempty"`
 }
 
 // SendRequest defines model for SendRequest.
 type SendRequest struct {
 	Channel SendRequestChannel `json:"channel"`
-	To      *string            `json:"to,omitempty"`
+
+	// Language of the e-mail; the tenant's when left out
+	Language *string `json:"language,omitempty"`
+
+	// To with channel email and a connected mail server the link is sent there
+	To *string `json:"to,omitempty"`
 }
 
 // SendRequestChannel defines model for SendRequest.Channel.
@@ -762,6 +1101,22 @@ type TestResult struct {
 	Ok bool `json:"ok"`
 }
 
+// Unreceipted defines model for Unreceipted.
+type Unreceipted struct {
+	Amount        Money     `json:"amount"`
+	DealId        string    `json:"deal_id"`
+	InvoiceId     string    `json:"invoice_id"`
+	InvoiceNumber string    `json:"invoice_number"`
+	PaidAt        time.Time `json:"paid_at"`
+	Payment       string    `json:"payment"`
+}
+
+// UnreceiptedPage defines model for UnreceiptedPage.
+type UnreceiptedPage struct {
+	Items []Unreceipted `json:"items"`
+	Next  *string       `json:"next"`
+}
+
 // ID defines model for ID.
 type ID = string
 
@@ -771,6 +1126,11 @@ type IdempotencyKey = string
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// PlanDealParams defines parameters for PlanDeal.
+type PlanDealParams struct {
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
 // ListExceptionsParams defines parameters for ListExceptions.
@@ -800,6 +1160,11 @@ type CreateInvoiceParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// GetMessageParams defines parameters for GetMessage.
+type GetMessageParams struct {
+	Language *string `form:"language,omitempty" json:"language,omitempty"`
+}
+
 // RecordPaymentParams defines parameters for RecordPayment.
 type RecordPaymentParams struct {
 	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
@@ -808,6 +1173,16 @@ type RecordPaymentParams struct {
 // RefundInvoiceParams defines parameters for RefundInvoice.
 type RefundInvoiceParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ReplaceInvoiceParams defines parameters for ReplaceInvoice.
+type ReplaceInvoiceParams struct {
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
+// ListWithoutReceiptParams defines parameters for ListWithoutReceipt.
+type ListWithoutReceiptParams struct {
+	After *string `form:"after,omitempty" json:"after,omitempty"`
 }
 
 // OpenSessionParams defines parameters for OpenSession.
@@ -824,6 +1199,9 @@ type TestAcquirerJSONRequestBody = ConnectRequest
 // CreateKeyJSONRequestBody defines body for CreateKey for application/json ContentType.
 type CreateKeyJSONRequestBody = KeyRequest
 
+// PlanDealJSONRequestBody defines body for PlanDeal for application/json ContentType.
+type PlanDealJSONRequestBody = PlanRequest
+
 // ResolveExceptionJSONRequestBody defines body for ResolveException for application/json ContentType.
 type ResolveExceptionJSONRequestBody = ResolveRequest
 
@@ -836,11 +1214,20 @@ type EditInvoiceJSONRequestBody = InvoiceEdit
 // RecordPaymentJSONRequestBody defines body for RecordPayment for application/json ContentType.
 type RecordPaymentJSONRequestBody = PaymentRequest
 
+// NoteReceiptJSONRequestBody defines body for NoteReceipt for application/json ContentType.
+type NoteReceiptJSONRequestBody = ReceiptRequest
+
 // RefundInvoiceJSONRequestBody defines body for RefundInvoice for application/json ContentType.
 type RefundInvoiceJSONRequestBody = RefundRequest
 
+// ReplaceInvoiceJSONRequestBody defines body for ReplaceInvoice for application/json ContentType.
+type ReplaceInvoiceJSONRequestBody = ReplaceRequest
+
 // SendInvoiceJSONRequestBody defines body for SendInvoice for application/json ContentType.
 type SendInvoiceJSONRequestBody = SendRequest
+
+// UndoMoveJSONRequestBody defines body for UndoMove for application/json ContentType.
+type UndoMoveJSONRequestBody = ReasonRequest
 
 // ReversePaymentJSONRequestBody defines body for ReversePayment for application/json ContentType.
 type ReversePaymentJSONRequestBody = ReasonRequest
@@ -853,3 +1240,9 @@ type OpenSessionJSONRequestBody = SessionRequest
 
 // PutSettingsJSONRequestBody defines body for PutSettings for application/json ContentType.
 type PutSettingsJSONRequestBody = Settings
+
+// PutMailboxJSONRequestBody defines body for PutMailbox for application/json ContentType.
+type PutMailboxJSONRequestBody = MailboxRequest
+
+// PutPaymentSettingsJSONRequestBody defines body for PutPaymentSettings for application/json ContentType.
+type PutPaymentSettingsJSONRequestBody = PaymentSettings

@@ -159,3 +159,8 @@ func (s *Site) stages(ctx context.Context, t demo.Tenant, stages map[string]map[
 	return s.call(ctx, http.MethodPut, s.App+"/api/v1/settings", t.APIKey, map[string]any{"language": "en", "time_zone": "Asia/Yerevan",
 		"link_hours": 72, "merchant": "Acme", "accent": "", "stages": stages}, nil)
 }
+
+// Order makes a stand-in misbehave.
+func (s *Site) Order(ctx context.Context, host string, fault any) error {
+	return s.call(ctx, http.MethodPost, s.control(host, "/faults"), "", fault, nil)
+}

@@ -65,7 +65,7 @@ func New(cfg Config) *Server {
 		Announce: s.announce, NewOrphan: s.orphan}
 	s.page = acquirertest.Page{Name: "Telcell Wallet", Desk: desk}
 	s.Control.State = func() any { return map[string]any{"payments": s.Books(), "notices": s.courier.Deliveries()} }
-	s.Control.Label = func(r *http.Request, body []byte) string { return operation(r, body) }
+	s.Control.Label = operation
 	s.Control.Reset = s.reset
 	s.reset()
 	mux := s.Control.Handler()

@@ -1,0 +1,93 @@
+package payments_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/ledger"
+	"github.com/dealpay/dealpay/payments/tilltest"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/tenantstest"
+	"github.com/stretchr/testify/require"
+)
+
+func movements(s *tilltest.Shop, from, to string) (all []payments.Movement) {
+	s.Helper()
+	require.NoError(s, s.Movements(s.Context(), s.ID, day(from), day(to), func(m payments.Movement) error {
+		all = append(all, m)
+		return nil
+	}))
+	return all
+}
+
+func TestMovementsTellWhatHappenedToMoney(t *testing.T) {
+	s := tilltest.New(t)
+	in, a := s.Sold("7", 100_000)
+	s.Clock = s.Clock.AddDate(0, 0, 1)
+	s.Learn(a, tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(30_000)))
+	other := s.Invoice("8", 50_000)
+	received := s.Clock.Add(-time.Hour)
+	payment, _, err := s.Receive(t.Context(), s.ID, s.By, other.ID, payments.Received{Method: "transfer", Amount: tilltest.AMD(50_000), ReceivedAt: received,
+		Reference: "P-9", Reason: "came to the bank"})
+	require.NoError(t, err)
+	s.Clock = s.Clock.AddDate(0, 0, 1)
+	_, err = s.Reverse(t.Context(), s.ID, s.By, payment, "of another firm")
+	require.NoError(t, err)
+
+	all := movements(s, "2026-03-10", "2026-03-12")
+	require.Len(t, all, 4)
+	sale, refund, manual, undone := all[0], all[1], all[2], all[3]
+	require.Equal(t, ledger.Capture, sale.Kind)
+	require.Equal(t, []string{a.ID.String(), in.Number, "7", "till", a.Reference, "T-" + a.Reference, "AMD"},
+		[]string{sale.Payment, sale.Invoice, sale.DealID, sale.Acquirer, sale.Order, sale.Provider, sale.Currency})
+	require.Equal(t, []int64{100_000, 100_000, 30_000}, []int64{sale.Amount, sale.Captured, sale.Refunded})
+	require.Equal(t, "partial", sale.RefundState())
+	require.False(t, sale.Operator())
+	require.Equal(t, refund.At, *sale.RefundedAt)
+	require.Equal(t, []any{ledger.Refund, int64(-30_000), day("2026-03-11")}, []any{refund.Kind, refund.Amount, refund.Day.UTC()})
+	require.Equal(t, []any{ledger.Manual, int64(50_000), payment.String(), "transfer", "P-9", "came to the bank", tenants.Actor("user:1"), true},
+		[]any{manual.Kind, manual.Amount, manual.Payment, manual.Method, manual.Reference, manual.Reason, manual.Actor, manual.Operator()})
+	require.WithinDuration(t, received, *manual.Received, 0)
+	require.Equal(t, []any{ledger.ManualReversed, int64(-50_000), payment.String(), "of another firm"},
+		[]any{undone.Kind, undone.Amount, undone.Payment, undone.Reason})
+	require.Empty(t, undone.RefundState())
+
+	require.Len(t, movements(s, "2026-03-11", "2026-03-11"), 2)
+	require.Empty(t, movements(s, "2026-03-13", "2026-03-31"))
+	s.ID = tenantstest.Tenant(t, s.Fixture, "kommo", "other")
+	require.Empty(t, movements(s, "2026-03-01", "2026-03-31"), "the books of another tenant")
+}
+
+func TestMovementsAreReadPageByPage(t *testing.T) {
+	s := tilltest.New(t)
+	const many = 1_203
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		_, err := tx.Exec(ctx, `WITH made AS (SELECT n, gen_random_uuid() AS txn FROM generate_series(1, $1) AS n)
+			INSERT INTO ledger_entries (tenant_id, txn, line, at, day, kind, account, currency, minor, actor)
+			SELECT current_tenant(), txn, line, now(), date '2026-03-31' - n % 7, 'manual', CASE line WHEN 1 THEN 'cash' ELSE 'receivable' END, 'AMD',
+				CASE line WHEN 1 THEN n ELSE -n END, 'user:1' FROM made CROSS JOIN generate_series(1, 2) AS line`, many)
+		return err
+	})
+	var sum int64
+	seen := map[int64]bool{}
+	last := day("2026-03-01")
+	for _, m := range movements(s, "2026-03-01", "2026-03-31") {
+		require.False(t, seen[m.ID])
+		require.False(t, m.Day.Before(last))
+		seen[m.ID], last, sum = true, m.Day, sum+m.Amount
+	}
+	require.Len(t, seen, many)
+	require.Equal(t, int64(many*(many+1)/2), sum)
+
+	enough, n := errors.New("enough"), 0
+	require.ErrorIs(t, s.Movements(t.Context(), s.ID, day("2026-03-01"), day("2026-03-31"), func(payments.Movement) error {
+		if n++; n == 700 {
+			return enough
+		}
+		return nil
+	}), enough)
+	require.Equal(t, 700, n)
+}

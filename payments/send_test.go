@@ -1,0 +1,316 @@
+package payments_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"mime/quotedprintable"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/mail"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/egress"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// postOffice is a mail server that takes letters without a password.
+type postOffice struct {
+	port int
+	mu   sync.Mutex
+	got  []string
+	says string // to a letter; "250 taken" when empty, "-" hangs up
+}
+
+func newPostOffice(t *testing.T) *postOffice {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	o := &postOffice{}
+	o.port, _ = strconv.Atoi(port)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go o.serve(c)
+		}
+	}()
+	return o
+}
+
+func (o *postOffice) serve(c net.Conn) {
+	defer c.Close()
+	in := bufio.NewReader(c)
+	fmt.Fprint(c, "220 post office\r\n")
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); verb {
+		case "EHLO":
+			fmt.Fprint(c, "250-post\r\n250 8BITMIME\r\n")
+		case "DATA":
+			fmt.Fprint(c, "354 go on\r\n")
+			var letter strings.Builder
+			for line != ".\r\n" {
+				if line, err = in.ReadString('\n'); err != nil {
+					return
+				}
+				letter.WriteString(line)
+			}
+			o.mu.Lock()
+			says := o.says
+			if says == "" {
+				o.got, says = append(o.got, letter.String()), "250 taken"
+			}
+			o.mu.Unlock()
+			if says == "-" {
+				return
+			}
+			fmt.Fprint(c, says+"\r\n")
+		case "QUIT":
+			fmt.Fprint(c, "221 bye\r\n")
+			return
+		default:
+			fmt.Fprint(c, "250 ok\r\n")
+		}
+	}
+}
+
+func (o *postOffice) says2(text string) {
+	o.mu.Lock()
+	o.says = text
+	o.mu.Unlock()
+}
+
+func (o *postOffice) letters() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]string{}, o.got...)
+}
+
+// posting is a shop with a mail server.
+func posting(t *testing.T) (*shop, *postOffice) {
+	s, office := newShop(t), newPostOffice(t)
+	s.Post, s.PostLocal = mail.Post{Dial: egress.Dial(true)}, true
+	require.NoError(t, s.ConnectMailbox(t.Context(), s.ID, s.By, payments.Mailbox{Host: "mail.localhost", Port: office.port, Security: mail.None,
+		Sender: "shop@example.com", Name: "Oak & Stone"}))
+	return s, office
+}
+
+func (s *shop) sends(in payments.Invoice) (all []payments.Sent) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
+		all, err = payments.Sends(ctx, tx, in.ID)
+		return err
+	})
+	return all
+}
+
+// promised are the open promises to send letters.
+func (s *shop) promised() (ids []uuid.UUID) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		rows, err := tenants.Rows[struct {
+			Key uuid.UUID `db:"key"`
+		}](ctx, tx, `SELECT key::uuid FROM outbox WHERE kind = 'email' AND done_at IS NULL ORDER BY id`)
+		for _, r := range rows {
+			ids = append(ids, r.Key)
+		}
+		return err
+	})
+	return ids
+}
+
+func TestALinkIsSentByTheTenantsOwnMailServer(t *testing.T) {
+	s, office := posting(t)
+	in := s.Invoice("1", 15_000_000)
+	_, err := s.Send(t.Context(), s.ID, s.By, in.ID, payments.Sending{Channel: "email", To: "not an address"})
+	require.ErrorIs(t, err, payments.ErrInvalid)
+	sent, err := s.Send(t.Context(), s.ID, s.By, in.ID, payments.Sending{Channel: "email", To: "customer@example.com", Language: "ru"})
+	require.NoError(t, err)
+	require.NotNil(t, sent.LockedAt)
+	require.Equal(t, "waiting", s.sends(in)[0].State)
+	ids := s.promised()
+	require.Len(t, ids, 1)
+	for range 2 {
+		_, err = s.Deliver(t.Context(), s.ID, ids[0])
+		require.NoError(t, err)
+	}
+	require.Equal(t, "sent", s.sends(in)[0].State)
+	letters := office.letters()
+	require.Len(t, letters, 1, "one letter, however often it is asked for")
+	var link string
+	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
+		link, err = s.URL(ctx, tx, in.ID)
+		return err
+	})
+	text := plain(t, letters[0])
+	require.Contains(t, text, link)
+	require.Contains(t, text, "150\u00a0000\u00a0AMD")
+	require.Contains(t, text, "Здравствуйте")
+	require.Contains(t, letters[0], ids[0].String()+"@dealpay", "a repetition could be recognised")
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		trail, err := tx.Trail(ctx, nil, 0, 100)
+		for _, e := range trail {
+			require.NotContains(t, string(e.Evidence), "customer@example.com")
+		}
+		return err
+	})
+}
+
+// plain is the text of a letter.
+func plain(t *testing.T, letter string) string {
+	head, body, _ := strings.Cut(letter, "\r\n\r\n")
+	if strings.Contains(head, "base64") {
+		raw, err := base64.StdEncoding.DecodeString(strings.NewReplacer("\r\n", "", ".", "").Replace(body))
+		require.NoError(t, err)
+		return string(raw)
+	}
+	raw := new(strings.Builder)
+	_, err := bufio.NewReader(quotedprintable.NewReader(strings.NewReader(body))).WriteTo(raw)
+	require.NoError(t, err)
+	return raw.String()
+}
+
+func TestALetterThatFailsIsSaid(t *testing.T) {
+	s, office := posting(t)
+	send := func(deal string) (payments.Invoice, uuid.UUID) {
+		in := s.Invoice(deal, 100)
+		_, err := s.Send(t.Context(), s.ID, s.By, in.ID, payments.Sending{Channel: "email", To: "customer@example.com"})
+		require.NoError(t, err)
+		ids := s.promised()
+		return in, ids[len(ids)-1]
+	}
+	deliver := func(in payments.Invoice, id uuid.UUID) (string, error) {
+		_, err := s.Deliver(t.Context(), s.ID, id)
+		return s.sends(in)[0].State, err
+	}
+	office.says2("451 later")
+	in, id := send("1")
+	state, err := deliver(in, id)
+	require.ErrorIs(t, err, payments.ErrUnavailable)
+	require.Equal(t, "waiting", state, "it is tried again")
+	office.says2("550 no such person")
+	state, err = deliver(in, id)
+	require.NoError(t, err)
+	require.Equal(t, "failed", state)
+	office.says2("-")
+	in, id = send("2")
+	state, err = deliver(in, id)
+	require.NoError(t, err)
+	require.Equal(t, "unclear", state, "silence after the letter proves nothing")
+	office.says2("")
+	state, err = deliver(in, id)
+	require.NoError(t, err)
+	require.Equal(t, "unclear", state)
+	require.Empty(t, office.letters(), "and nothing is sent twice")
+	in, id = send("3")
+	_, err = s.Cancel(t.Context(), s.ID, s.By, in.ID)
+	require.NoError(t, err)
+	state, err = deliver(in, id)
+	require.NoError(t, err)
+	require.Equal(t, "failed", state, "a withdrawn link is not sent")
+}
+
+func TestAMailServerIsTriedBeforeItIsKept(t *testing.T) {
+	s, office := posting(t)
+	good := payments.Mailbox{Host: "mail.localhost", Port: office.port, Security: mail.None, Sender: "shop@example.com"}
+	for name, change := range map[string]func(*payments.Mailbox){
+		"nobody there":             func(m *payments.Mailbox) { m.Port = 1 },
+		"no TLS there":             func(m *payments.Mailbox) { m.Security = mail.StartTLS },
+		"a password in the clear":  func(m *payments.Mailbox) { m.Username, m.Password = "u", "p" },
+		"no address":               func(m *payments.Mailbox) { m.Sender = "shop" },
+		"our own network":          func(m *payments.Mailbox) { m.Host = "127.0.0.1" },
+		"a port of something else": func(m *payments.Mailbox) { m.Host, m.Port = "example.com", 6379 },
+	} {
+		m := good
+		change(&m)
+		require.ErrorIs(t, s.ConnectMailbox(t.Context(), s.ID, s.By, m), payments.ErrInvalid, name)
+	}
+	require.NoError(t, s.RemoveMailbox(t.Context(), s.ID, s.By))
+	require.ErrorIs(t, s.RemoveMailbox(t.Context(), s.ID, s.By), payments.ErrNotFound)
+	in := s.Invoice("1", 100)
+	_, err := s.Send(t.Context(), s.ID, s.By, in.ID, payments.Sending{Channel: "email", To: "customer@example.com"})
+	require.NoError(t, err)
+	require.Equal(t, "logged", s.sends(in)[0].State, "without a mail server the manager sends it")
+	require.Empty(t, s.promised())
+}
+
+func TestATenantsOwnWordsCarryTheLink(t *testing.T) {
+	s := newShop(t)
+	own := map[string]tenants.Template{"en": {Subject: "Pay {merchant}", Text: "{amount} {link}"}}
+	require.NoError(t, payments.CheckTemplates(own))
+	require.ErrorIs(t, payments.CheckTemplates(map[string]tenants.Template{"en": {Subject: "x", Text: "no link"}}), payments.ErrInvalid)
+	require.ErrorIs(t, payments.CheckTemplates(map[string]tenants.Template{"xx": {Subject: "x", Text: "{link}"}}), payments.ErrInvalid)
+	s.settings(func(p *tenants.PaymentSettings) { p.Templates = own })
+	in := s.Invoice("1", 1_050)
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		m, err := s.Message(ctx, tx, in, "en")
+		require.Equal(t, "Pay acme", m.Subject)
+		require.True(t, strings.HasPrefix(m.Text, "10.50\u00a0AMD https://pay.example/p/"), m.Text)
+		for _, lang := range payments.Languages {
+			m, err := s.Message(ctx, tx, in, lang)
+			require.NoError(t, err)
+			require.NotContains(t, m.Subject+m.Text, "{")
+		}
+		return err
+	})
+}
+
+func TestWhatIsPaidWithoutAReceiptIsListed(t *testing.T) {
+	s := newShop(t)
+	missing := func() (list []string) {
+		s.In(func(ctx context.Context, tx *tenants.Tx) error {
+			all, err := payments.WithoutReceipt(ctx, tx, uuid.Nil, 10)
+			for _, u := range all {
+				list = append(list, u.DealID)
+			}
+			return err
+		})
+		return list
+	}
+	card, _ := s.Sold("1", 100_000)
+	cash := s.Invoice("2", 50_000)
+	payment, _, err := s.Receive(t.Context(), s.ID, s.By, cash.ID, payments.Received{Method: "cash", Amount: cash.Amount(), ReceivedAt: s.Clock, Reference: "KO", Reason: "Paid here"})
+	require.NoError(t, err)
+	s.Invoice("3", 100)
+	require.ElementsMatch(t, []string{"1", "2"}, missing())
+	note := func(in payments.Invoice, number, kind, state, reason string) error {
+		_, err := s.NoteReceipt(t.Context(), s.ID, s.By, in.ID, payments.NewReceipt{Number: number, Kind: kind, State: state, Reason: reason})
+		return err
+	}
+	require.NoError(t, note(card, "F-1", "advance", "issued", ""))
+	require.Equal(t, []string{"2"}, missing())
+	require.ErrorIs(t, note(card, "F-1", "advance", "void", ""), payments.ErrInvalid, "why")
+	require.NoError(t, note(card, "F-1", "advance", "void", "Wrong sum"))
+	require.ElementsMatch(t, []string{"1", "2"}, missing(), "a receipt that was withdrawn is none")
+	require.NoError(t, note(card, "F-2", "final", "pending", ""))
+	require.NoError(t, note(card, "F-3", "refund", "issued", ""))
+	require.Equal(t, []string{"2"}, missing())
+	_, err = s.Reverse(t.Context(), s.ID, s.By, payment, "A mistake")
+	require.NoError(t, err)
+	require.Empty(t, missing(), "what was undone needs none")
+	require.ErrorIs(t, note(cash, "F-9", "final", "issued", ""), payments.ErrInvalid, "nothing was paid")
+	for _, bad := range [][3]string{{"", "final", "issued"}, {"F", "other", "issued"}, {"F", "final", "lost"}} {
+		require.ErrorIs(t, note(card, bad[0], bad[1], bad[2], ""), payments.ErrInvalid)
+	}
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		all, err := payments.Receipts(ctx, tx, card.ID)
+		require.Len(t, all, 3)
+		require.Equal(t, [3]string{"F-1", "void", "Wrong sum"}, [3]string{all[0].Number, all[0].State, all[0].Reason})
+		return err
+	})
+	_, err = s.NoteReceipt(t.Context(), s.ID, payments.By{Actor: "user:5", Role: tenants.Manager}, card.ID, payments.NewReceipt{Number: "F", Kind: "final", State: "issued"})
+	require.ErrorIs(t, err, payments.ErrRole)
+}

@@ -1,0 +1,272 @@
+package widgets
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/widgets/api"
+	"github.com/gin-gonic/gin"
+	"github.com/google/uuid"
+)
+
+// value is what an optional member holds, or nothing.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+func exchange(in *api.Exchange) *payments.Exchange {
+	if in == nil {
+		return nil
+	}
+	return &payments.Exchange{Currency: in.Currency, Rate: value(in.Rate)}
+}
+
+// amountOf is the deal's amount in the CRM; zero when it cannot be used.
+func amountOf(d crm.Deal) payments.Money {
+	whole, err := state.Parse(d.Amount.Decimal, d.Amount.Currency)
+	if err != nil || whole.Minor <= 0 {
+		return payments.Money{}
+	}
+	return whole
+}
+
+// purposeOf is what a new link is for: the deal's number, or its title where the tenant chose so.
+func purposeOf(t tenants.Tenant, d crm.Deal) string {
+	title := strings.Join(strings.Fields(d.Title), " ")
+	if !t.Settings.Payments.DealTitle || title == "" {
+		return purpose(t.Settings.Language) + " " + d.ID
+	}
+	for utf8.RuneCountInString(title) > 200 {
+		_, last := utf8.DecodeLastRuneInString(title)
+		title = title[:len(title)-last]
+	}
+	return title
+}
+
+// ReplaceInvoice answers POST /invoices/{id}/replace.
+func (s *Service) ReplaceInvoice(c *gin.Context) {
+	var in api.ReplaceRequest
+	if err := keyed(c); err != nil {
+		s.fail(c, err)
+		return
+	}
+	s.onInvoice(c, http.StatusCreated, &in, func(ctx context.Context, w caller, id uuid.UUID, raw []byte) (made payments.Invoice, err error) {
+		var life time.Duration
+		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			me, err := tx.Me(ctx)
+			life = time.Duration(me.Settings.LinkHours) * time.Hour
+			return err
+		})
+		if err != nil {
+			return made, err
+		}
+		terms := payments.Terms{Amount: value(in.Amount), Purpose: value(in.Purpose), ExpiresAt: s.Now().Add(life).UTC().Truncate(time.Second)}
+		if in.ExpiresAt != nil {
+			terms.ExpiresAt = *in.ExpiresAt
+		}
+		return s.Payments.Replace(ctx, w.tenant, w.by, id, payments.NewInvoice{Terms: terms, Acquirer: value(in.Acquirer), Exchange: exchange(in.Exchange),
+			Key: c.GetHeader("Idempotency-Key"), Request: raw})
+	})
+}
+
+// PlanDeal answers POST /deals/{deal_id}/plan.
+func (s *Service) PlanDeal(c *gin.Context) {
+	w, deal := who(c), c.Param("deal_id")
+	var in api.PlanRequest
+	raw, err := decode(c, &in)
+	if err == nil {
+		err = keyed(c)
+	}
+	if err == nil && w.deal != "" && w.deal != deal {
+		err = payments.ErrNotFound
+	}
+	page := api.InvoicePage{Items: []api.Invoice{}}
+	if err == nil {
+		page.Items, err = s.plan(c.Request.Context(), w, deal, c.GetHeader("Idempotency-Key"), in, raw)
+	}
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusCreated, page)
+}
+
+func (s *Service) plan(ctx context.Context, w caller, deal, key string, in api.PlanRequest, raw []byte) (views []api.Invoice, err error) {
+	made, seen, err := s.Payments.Planned(ctx, w.tenant, deal, key, raw)
+	if err == nil && !seen {
+		made, err = s.newPlan(ctx, w, deal, key, in, raw)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		views, err = s.views(ctx, tx, w, made)
+		return err
+	})
+	return views, err
+}
+
+func (s *Service) newPlan(ctx context.Context, w caller, deal, key string, in api.PlanRequest, raw []byte) ([]payments.Invoice, error) {
+	whole, err := s.complete(ctx, w, api.NewInvoice{DealId: deal, Amount: in.Amount, Purpose: in.Purpose, ExpiresAt: in.ExpiresAt,
+		Acquirer: in.Acquirer, Exchange: in.Exchange})
+	if err != nil {
+		return nil, err
+	}
+	whole.Key, whole.Request = key, raw
+	plan := payments.NewPlan{NewInvoice: whole}
+	for _, p := range in.Parts {
+		plan.Parts = append(plan.Parts, payments.Share{Percent: value(p.Percent), Minor: value(p.AmountMinor), DueAt: p.DueAt, Purpose: value(p.Purpose)})
+	}
+	err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		me, err := tx.Me(ctx)
+		plan.Grace = time.Duration(me.Settings.LinkHours) * time.Hour
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.Payments.Plan(ctx, w.tenant, w.by, plan)
+}
+
+// GetMessage answers GET /invoices/{id}/message.
+func (s *Service) GetMessage(c *gin.Context) {
+	id, err := s.invoiceID(c)
+	var message tenants.Template
+	if err == nil {
+		err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			in, err := payments.Get(ctx, tx, id)
+			if err == nil {
+				message, err = s.Payments.Message(ctx, tx, in, c.Query("language"))
+			}
+			return err
+		})
+	}
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, api.Message{Subject: message.Subject, Text: message.Text})
+}
+
+// NoteReceipt answers POST /invoices/{id}/receipts.
+func (s *Service) NoteReceipt(c *gin.Context) {
+	var in api.ReceiptRequest
+	s.onInvoice(c, http.StatusCreated, &in, func(ctx context.Context, w caller, id uuid.UUID, _ []byte) (payments.Invoice, error) {
+		return s.Payments.NoteReceipt(ctx, w.tenant, w.by, id, payments.NewReceipt{Payment: value(in.Payment), Number: in.Number,
+			Kind: string(in.Kind), State: string(in.State), Reason: value(in.Reason)})
+	})
+}
+
+// ListWithoutReceipt answers GET /receipts/missing.
+func (s *Service) ListWithoutReceipt(c *gin.Context) {
+	after := uuid.Nil
+	if text := c.Query("after"); text != "" {
+		var err error
+		if after, err = uuid.Parse(text); err != nil {
+			s.fail(c, &bad{"cursor_unreadable", "after is not a cursor of this list."})
+			return
+		}
+	}
+	page := api.UnreceiptedPage{Items: []api.Unreceipted{}}
+	err := s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		list, err := payments.WithoutReceipt(ctx, tx, after, pageSize+1)
+		if len(list) > pageSize {
+			list = list[:pageSize]
+			next := list[pageSize-1].Payment.String()
+			page.Next = &next
+		}
+		for _, p := range list {
+			page.Items = append(page.Items, api.Unreceipted{Payment: p.Payment.String(), InvoiceId: p.InvoiceID.String(), InvoiceNumber: p.Number,
+				DealId: p.DealID, Amount: api.Money{Minor: p.Minor, Currency: p.Currency}, PaidAt: p.PaidAt.UTC()})
+		}
+		return err
+	})
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, page)
+}
+
+// UndoMove answers POST /moves/{id}/undo.
+func (s *Service) UndoMove(c *gin.Context) {
+	w, ctx := who(c), c.Request.Context()
+	id, err := uuid.Parse(c.Param("id"))
+	var in api.ReasonRequest
+	if err != nil {
+		err = payments.ErrNotFound
+	} else {
+		_, err = decode(c, &in)
+	}
+	if err == nil && w.deal != "" {
+		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			deals, err := payments.MoveDeals(ctx, tx, id)
+			if err == nil && !slices.Contains(deals, w.deal) {
+				err = payments.ErrNotFound
+			}
+			return err
+		})
+	}
+	var from payments.Invoice
+	if err == nil {
+		from, err = s.Payments.UndoMove(ctx, w.tenant, w.by, id, in.Reason)
+	}
+	s.answerInvoice(c, http.StatusOK, from, err)
+}
+
+// moneyView adds to an invoice's view what became of its money beside paying.
+func (s *Service) moneyView(ctx context.Context, tx *tenants.Tx, in payments.Invoice, v *api.Invoice) error {
+	v.DueAt, v.QrUrl = utc(in.DueAt), given(v.Url+"/qr.png")
+	v.Part, v.Rate, v.RateFrom = given(in.Part), given(in.Rate), given(in.RateFrom)
+	if in.Rate != "" {
+		claim := in.Claim()
+		v.Claim = &claim
+	}
+	if in.Replaces != nil {
+		v.Replaces = given(in.Replaces.String())
+	}
+	refunds, err := payments.Refunds(ctx, tx, in.ID)
+	if err != nil {
+		return err
+	}
+	views := []api.Refund{}
+	for _, r := range refunds {
+		views = append(views, api.Refund{Id: r.ID.String(), Amount: api.Money{Minor: r.Minor, Currency: r.Currency}, Status: r.Status,
+			Method: string(r.Method), Reference: r.Reference, Reason: r.Reason, AskedBy: string(r.AskedBy), ApprovedBy: string(r.ApprovedBy), CreatedAt: r.CreatedAt.UTC()})
+	}
+	moved, err := payments.Moves(ctx, tx, in.ID)
+	if err != nil {
+		return err
+	}
+	moves := []api.Move{}
+	for _, m := range moved {
+		moves = append(moves, api.Move{Id: m.ID, Amount: m.Amount, Came: m.In, Other: m.Other, Undone: m.Undone})
+	}
+	noted, err := payments.Receipts(ctx, tx, in.ID)
+	receipts := []api.Receipt{}
+	for _, r := range noted {
+		receipts = append(receipts, api.Receipt{Payment: r.Payment.String(), Number: r.Number, Kind: r.Kind, State: r.State, Reason: r.Reason,
+			NotedBy: string(r.NotedBy), NotedAt: r.NotedAt.UTC()})
+	}
+	v.Refunds, v.Moves, v.Receipts = &views, &moves, &receipts
+	return err
+}
+
+// given is a member that is left out when it would be empty.
+func given(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
