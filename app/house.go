@@ -58,6 +58,8 @@ func newLog(level string) *slog.Logger {
 const (
 	callTime = 20 * time.Second
 	maxBody  = 8 << 20
+	// personPatience is how long a caller of the API waits for room at the CRM; the card sets itself a shorter time.
+	personPatience = 12 * time.Second
 )
 
 // build wires the house, floor by floor. Close it when done.
@@ -86,7 +88,7 @@ func buildAt(ctx context.Context, c config, now func() time.Time) (*house, error
 		return nil, err
 	}
 	h.db.Wake = h.queue.Wake
-	h.limiter = tasks.NewLimiter(h.redis, tasks.LimiterOptions{Egress: c.Egress})
+	h.limiter = tasks.NewLimiter(h.redis, tasks.LimiterOptions{Egress: c.Egress, PersonPatience: personPatience})
 	if err := h.limiter.Warm(ctx); err != nil {
 		h.log.WarnContext(ctx, "the limiter cannot reach Redis yet", "err", err)
 	}

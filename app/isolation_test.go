@@ -31,11 +31,19 @@ func (a *account) own(deal, troubled string) property {
 	wrong := a.owes(troubled)
 	a.pays(a.press(wrong), "wrong_amount", 1)
 	a.becomes(wrong, "manual_review")
+	first := a.exceptions(troubled)[0]
+	target := a.owes(troubled)
+	require.Equal(a, http.StatusOK, a.api(http.MethodPost, "/exceptions/"+first.Id+"/resolve",
+		map[string]any{"decision": "move", "reason": "Paid by the wrong link", "invoice": target.Number}).Status)
+	move := a.text(`SELECT ref FROM facts WHERE kind = 'moved_in' AND invoice_id = $1`, target.Id)
+	again := a.owes(troubled)
+	a.pays(a.press(again), "wrong_amount", 1)
+	a.becomes(again, "manual_review")
 	p.exception = a.exceptions(troubled)[0].Id
 	p.payment = a.receive(a.owes(deal), 700).Id
 	p.key = want[api.NewKey](a.scene, http.StatusCreated, a.api(http.MethodPost, "/api-keys", map[string]any{"name": "other", "role": "manager"})).Key.Id
 	p.promise = a.number(`SELECT max(id) FROM outbox`)
-	p.fields = map[string]string{"invoices": p.invoice.Id, "deals": deal, "exceptions": p.exception, "payments": p.payment, "api-keys": p.key}
+	p.fields = map[string]string{"invoices": p.invoice.Id, "deals": deal, "exceptions": p.exception, "payments": p.payment, "api-keys": p.key, "moves": move}
 	return p
 }
 
@@ -57,6 +65,10 @@ var bodies = map[string]string{
 	"POST /api/v1/invoices/:id/payments":  `{"method": "cash", "amount": {"minor": 100, "currency": "AMD"}, "received_at": "2026-01-02T03:04:05Z", "reference": "r", "reason": "Mine"}`,
 	"POST /api/v1/payments/:id/reverse":   `{"reason": "Mine"}`,
 	"POST /api/v1/exceptions/:id/resolve": `{"decision": "accept", "reason": "Mine"}`,
+	"POST /api/v1/invoices/:id/replace":   `{"purpose": "Mine now"}`,
+	"POST /api/v1/invoices/:id/receipts":  `{"number": "1", "kind": "final", "state": "issued"}`,
+	"POST /api/v1/moves/:id/undo":         `{"reason": "Mine"}`,
+	"POST /api/v1/deals/:deal_id/plan":    `{"parts": [{"percent": "50"}, {}]}`,
 }
 
 // visit calls a route with an id in the place of its parameter.

@@ -17,8 +17,8 @@ import (
 var (
 	forManagers = []string{"GET /card", "POST /invoices", "GET /invoices", "GET /invoices/:id", "PATCH /invoices/:id", "POST /invoices/:id/send",
 		"POST /invoices/:id/cancel", "POST /invoices/:id/check", "GET /invoices/:id/history", "GET /deals/:deal_id", "GET /exceptions",
-		"POST /exceptions/:id/resolve"}
-	forAccountants = append([]string{"POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports"}, forManagers...)
+		"POST /exceptions/:id/resolve", "POST /invoices/:id/replace", "GET /invoices/:id/message", "POST /deals/:deal_id/plan"}
+	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports"}, forManagers...)
 	forAnybody     = []string{"GET /openapi.yaml", "POST /session", "OPTIONS /session"} // the session proves itself
 )
 

@@ -121,10 +121,21 @@ func (a *account) quiet() {
 // number runs a query of one number as the tenant.
 func (a *account) number(sql string, args ...any) (n int) {
 	a.Helper()
-	require.NoError(a, a.house.db.In(context.WithoutCancel(a.Context()), a.id, func(ctx context.Context, tx *tenants.Tx) error {
-		return tx.QueryRow(ctx, sql, args...).Scan(&n)
-	}))
+	a.value(&n, sql, args...)
 	return n
+}
+
+func (a *account) text(sql string, args ...any) (text string) {
+	a.Helper()
+	a.value(&text, sql, args...)
+	return text
+}
+
+func (a *account) value(into any, sql string, args ...any) {
+	a.Helper()
+	require.NoError(a, a.house.db.In(context.WithoutCancel(a.Context()), a.id, func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.QueryRow(ctx, sql, args...).Scan(into)
+	}))
 }
 
 // held are the tables that hold what people did and what happened to money.

@@ -44,9 +44,9 @@ type Mismatch struct {
 
 const mismatchColumns = `n, key, kind, attempt_id, deal_id, reference, ours, theirs, source, owner, state, reason, found_at, changed_at, changed_by`
 
-// Mismatches lists what a run found, in order.
-func Mismatches(ctx context.Context, tx *tenants.Tx, run uuid.UUID) ([]Mismatch, error) {
-	return tenants.Rows[Mismatch](ctx, tx, `SELECT `+mismatchColumns+` FROM mismatches WHERE run_id = $1 ORDER BY n`, run)
+// Mismatches lists what a run found, in order, beginning behind number after.
+func Mismatches(ctx context.Context, tx *tenants.Tx, run uuid.UUID, after, limit int) ([]Mismatch, error) {
+	return tenants.Rows[Mismatch](ctx, tx, `SELECT `+mismatchColumns+` FROM mismatches WHERE run_id = $1 AND n > $2 ORDER BY n LIMIT $3`, run, after, limit)
 }
 
 // Judgement is what a person says of a mismatch.
@@ -65,8 +65,8 @@ func (s *Service) Judge(ctx context.Context, id tenants.ID, by By, run uuid.UUID
 		return Mismatch{}, invalid("state_unknown", "The state must be open, explained or closed.")
 	case j.State != "open" && strings.TrimSpace(j.Reason) == "":
 		return Mismatch{}, invalid("reason_empty", "Say why the difference is in order.")
-	case len(j.Reason) > 1000 || len(j.Owner) > 100:
-		return Mismatch{}, invalid("reason_too_long", "The reason or the owner is too long.")
+	case len(j.Reason) > 1000 || len(j.Owner) > 100 || strings.ContainsRune(j.Reason+j.Owner, 0):
+		return Mismatch{}, invalid("reason_unusable", "The reason or the owner is too long, or no text.")
 	case j.Owner == "":
 		j.Owner = string(by.Actor)
 	}
@@ -107,7 +107,9 @@ func keepMismatches(ctx context.Context, tx *tenants.Tx, run uuid.UUID, found []
 func (s *Service) closeMismatches(ctx context.Context, tx *tenants.Tx, keys []string, found []Mismatch) error {
 	var again []string
 	for _, m := range found {
-		again = append(again, m.Key)
+		if m.State == "open" {
+			again = append(again, m.Key)
+		}
 	}
 	_, err := tx.Exec(ctx, `UPDATE mismatches SET state = 'closed', reason = 'It no longer differs.', changed_at = $3, changed_by = 'timer'
 		WHERE state = 'open' AND key = ANY($1) AND key <> ALL(coalesce($2, '{}'::text[]))`, keys, again, s.Now())

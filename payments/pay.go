@@ -192,6 +192,9 @@ func (s *Service) begin(ctx context.Context, tx *tenants.Tx, in Invoice, p state
 	if err := outbox.Make(ctx, tx, outbox.Check, id.String(), s.Now().Add(firstCheck)); err != nil {
 		return Attempt{}, err
 	}
+	if err := s.promiseNight(ctx, tx, l.Acquirer); err != nil {
+		return Attempt{}, err
+	}
 	return attempt(ctx, tx, id)
 }
 

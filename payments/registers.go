@@ -33,6 +33,11 @@ func (s *Service) SaveMapping(ctx context.Context, id tenants.ID, by By, acquire
 	})
 }
 
+// MappingOf reads how an acquirer's registers are read. Error: ErrNotFound when nobody has said so.
+func MappingOf(ctx context.Context, tx *tenants.Tx, acquirer string) (m register.Mapping, err error) {
+	return one(m, tx.QueryRow(ctx, `SELECT mapping FROM register_mappings WHERE acquirer = $1`, acquirer).Scan(&m))
+}
+
 // bookkeeper refuses people who may not work on the books, and acquirers that are none.
 func (s *Service) bookkeeper(by By, acquirer string) error {
 	if !by.Role.Allows(tenants.Accountant) {
@@ -72,7 +77,7 @@ type Register struct {
 const registerColumns = `id, acquirer, lines, known, unmatched, first_day, last_day, imported_by, imported_at`
 
 // maxLines bounds one register.
-const maxLines = 100_000
+const maxLines = 20_000
 
 // Import reads a register by the acquirer's mapping, the whole of it or nothing. What an earlier one held already is left
 // out; importing the same file again returns the first import. Fees and payouts are posted to the ledger on the day of
@@ -93,9 +98,8 @@ func (s *Service) Import(ctx context.Context, id tenants.ID, by By, acquirer str
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
-		var m register.Mapping
-		err = tx.QueryRow(ctx, `SELECT mapping FROM register_mappings WHERE acquirer = $1`, acquirer).Scan(&m)
-		if errors.Is(err, pgx.ErrNoRows) {
+		m, err := MappingOf(ctx, tx, acquirer)
+		if errors.Is(err, ErrNotFound) {
 			return invalid("mapping_missing", "Say first which columns the registers of %s have.", acquirer)
 		}
 		if err != nil {

@@ -113,6 +113,8 @@ func (w *Worker) keep(ctx context.Context, id tenants.ID, c outbox.Claim) (time.
 		return time.Time{}, w.Accounts.Leave(ctx, id)
 	case outbox.Review:
 		return time.Time{}, w.review(ctx, id, c.Key, c.Due)
+	case outbox.Reconcile:
+		return w.reconcile(ctx, id, c)
 	}
 	ref, err := uuid.Parse(c.Key)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/crm"
@@ -54,7 +53,7 @@ func (s *Service) crmDeal(ctx context.Context, w caller, id string) (crm.Deal, t
 	read, err, _ := s.reads.Do(w.tenant.String()+" "+id, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
 		defer cancel()
-		ctx = crm.WithPriority(ctx, w.priority())
+		ctx = crm.WithPriority(ctx, crm.Person)
 		if reader, ok := account.(crm.DealsReader); ok {
 			if deals, err := reader.Deals(ctx, []string{id}); err != nil || deals[id].ID != "" {
 				return deals[id], err
@@ -64,14 +63,6 @@ func (s *Service) crmDeal(ctx context.Context, w caller, id string) (crm.Deal, t
 	})
 	deal, _ := read.(crm.Deal)
 	return deal, tenant, err
-}
-
-// priority of what a caller makes us ask the CRM: a program can wait longer than a person.
-func (w caller) priority() crm.Priority {
-	if strings.HasPrefix(string(w.by.Actor), "key:") {
-		return crm.Sync
-	}
-	return crm.Person
 }
 
 // GetCard answers GET /card: the deal of the session.
@@ -89,13 +80,18 @@ func (s *Service) GetCard(c *gin.Context) {
 	c.JSON(http.StatusOK, card)
 }
 
+// glimpse is how long a card waits for what the CRM says of its deal.
+const glimpse = 2500 * time.Millisecond
+
 // card is everything the card shows. What the CRM says of the deal is only a help: without it the card still shows
 // what is owed and paid.
 func (s *Service) card(ctx context.Context, w caller) (api.Card, error) {
 	account, tenant, err := s.CRM.Account(ctx, w.tenant)
 	var held crm.Deal
 	if err == nil {
-		held, err = account.Deal(crm.WithPriority(ctx, crm.Person), w.deal)
+		short, cancel := context.WithTimeout(ctx, glimpse)
+		held, err = account.Deal(crm.WithPriority(short, crm.Person), w.deal)
+		cancel()
 	}
 	known := err == nil
 	if crm.ClassOf(err) == crm.Gone && err != nil {

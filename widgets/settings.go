@@ -1,10 +1,12 @@
 package widgets
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -93,6 +95,15 @@ func (s *Service) acquirers(ctx context.Context, tx *tenants.Tx) ([]api.Acquirer
 		}
 		views = append(views, v)
 	}
+	slices.SortFunc(views, func(a, b api.AcquirerView) int { // connected ones first
+		if a.Connected != b.Connected {
+			if a.Connected {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
 	return views, nil
 }
 

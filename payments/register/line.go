@@ -57,7 +57,7 @@ func (m Mapping) line(n int, fields []string, at places) (l Line, ok bool, err e
 	switch {
 	case !known(l.Currency):
 		return l, false, wrong(n, "The currency is not known here.")
-	case len(l.Reference) > maxText || len(l.ProviderRef) > maxText || strings.ContainsRune(l.Reference+l.ProviderRef, 0):
+	case !usable(l.Reference) || !usable(l.ProviderRef):
 		return l, false, wrong(n, "The reference cannot be used.")
 	case l.Reference == "" && l.ProviderRef == "" && l.Kind != Payout && l.Kind != Fee:
 		return l, false, wrong(n, "A reference is missing.")

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -108,17 +109,19 @@ func (m Mapping) Check() error {
 		return wrong(0, "The kind's column and what its words mean go together.")
 	}
 	for word, kind := range m.Kinds {
-		if !slices.Contains(Kinds, kind) || len(word) > maxText {
+		if !slices.Contains(Kinds, kind) || !usable(word) {
 			return wrong(0, "%q is no kind of line.", string(kind))
 		}
 	}
 	for _, heading := range m.Columns.all() {
-		if len(*heading) > maxText {
-			return wrong(0, "A heading is longer than %d bytes.", maxText)
+		if !usable(*heading) {
+			return wrong(0, "A heading is longer than %d bytes, or no text.", maxText)
 		}
 	}
 	return nil
 }
+
+func usable(text string) bool { return len(text) <= maxText && !strings.ContainsRune(text, 0) }
 
 func known(currency string) bool {
 	_, ok := state.Exponent(currency)

@@ -6,6 +6,7 @@ package api
 import (
 	"time"
 
+	"github.com/dealpay/dealpay/payments/register"
 	"github.com/dealpay/dealpay/payments/state"
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
@@ -94,6 +95,27 @@ func (e InvoiceCan) Valid() bool {
 	}
 }
 
+// Defines values for JudgementState.
+const (
+	JudgementStateClosed    JudgementState = "closed"
+	JudgementStateExplained JudgementState = "explained"
+	JudgementStateOpen      JudgementState = "open"
+)
+
+// Valid indicates whether the value is a known member of the JudgementState enum.
+func (e JudgementState) Valid() bool {
+	switch e {
+	case JudgementStateClosed:
+		return true
+	case JudgementStateExplained:
+		return true
+	case JudgementStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MailboxSecurity.
 const (
 	MailboxSecurityNone     MailboxSecurity = "none"
@@ -136,6 +158,81 @@ func (e MailboxRequestSecurity) Valid() bool {
 	}
 }
 
+// Defines values for MismatchKind.
+const (
+	AmountDiffers     MismatchKind = "amount_differs"
+	CrmDiffers        MismatchKind = "crm_differs"
+	CurrencyDiffers   MismatchKind = "currency_differs"
+	MissingAtAcquirer MismatchKind = "missing_at_acquirer"
+	MissingHere       MismatchKind = "missing_here"
+	RefundDiffers     MismatchKind = "refund_differs"
+	StatusDiffers     MismatchKind = "status_differs"
+)
+
+// Valid indicates whether the value is a known member of the MismatchKind enum.
+func (e MismatchKind) Valid() bool {
+	switch e {
+	case AmountDiffers:
+		return true
+	case CrmDiffers:
+		return true
+	case CurrencyDiffers:
+		return true
+	case MissingAtAcquirer:
+		return true
+	case MissingHere:
+		return true
+	case RefundDiffers:
+		return true
+	case StatusDiffers:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MismatchSource.
+const (
+	MismatchSourceAcquirer MismatchSource = "acquirer"
+	MismatchSourceCrm      MismatchSource = "crm"
+	MismatchSourceRegister MismatchSource = "register"
+)
+
+// Valid indicates whether the value is a known member of the MismatchSource enum.
+func (e MismatchSource) Valid() bool {
+	switch e {
+	case MismatchSourceAcquirer:
+		return true
+	case MismatchSourceCrm:
+		return true
+	case MismatchSourceRegister:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MismatchState.
+const (
+	MismatchStateClosed    MismatchState = "closed"
+	MismatchStateExplained MismatchState = "explained"
+	MismatchStateOpen      MismatchState = "open"
+)
+
+// Valid indicates whether the value is a known member of the MismatchState enum.
+func (e MismatchState) Valid() bool {
+	switch e {
+	case MismatchStateClosed:
+		return true
+	case MismatchStateExplained:
+		return true
+	case MismatchStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for PaymentRequestMethod.
 const (
 	PaymentRequestMethodCash     PaymentRequestMethod = "cash"
@@ -159,19 +256,19 @@ func (e PaymentRequestMethod) Valid() bool {
 
 // Defines values for PipelineStagesKind.
 const (
-	Lost PipelineStagesKind = "lost"
-	Open PipelineStagesKind = "open"
-	Won  PipelineStagesKind = "won"
+	PipelineStagesKindLost PipelineStagesKind = "lost"
+	PipelineStagesKindOpen PipelineStagesKind = "open"
+	PipelineStagesKindWon  PipelineStagesKind = "won"
 )
 
 // Valid indicates whether the value is a known member of the PipelineStagesKind enum.
 func (e PipelineStagesKind) Valid() bool {
 	switch e {
-	case Lost:
+	case PipelineStagesKindLost:
 		return true
-	case Open:
+	case PipelineStagesKindOpen:
 		return true
-	case Won:
+	case PipelineStagesKindWon:
 		return true
 	default:
 		return false
@@ -223,6 +320,27 @@ func (e ReceiptRequestState) Valid() bool {
 	}
 }
 
+// Defines values for ReconciliationState.
+const (
+	ReconciliationStateDone    ReconciliationState = "done"
+	ReconciliationStateRunning ReconciliationState = "running"
+	ReconciliationStateWaiting ReconciliationState = "waiting"
+)
+
+// Valid indicates whether the value is a known member of the ReconciliationState enum.
+func (e ReconciliationState) Valid() bool {
+	switch e {
+	case ReconciliationStateDone:
+		return true
+	case ReconciliationStateRunning:
+		return true
+	case ReconciliationStateWaiting:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for RefundRequestMethod.
 const (
 	RefundRequestMethodApi      RefundRequestMethod = "api"
@@ -267,31 +385,31 @@ func (e Role) Valid() bool {
 
 // Defines values for SendRequestChannel.
 const (
-	Copy     SendRequestChannel = "copy"
-	Crm      SendRequestChannel = "crm"
-	Email    SendRequestChannel = "email"
-	Sms      SendRequestChannel = "sms"
-	Telegram SendRequestChannel = "telegram"
-	Viber    SendRequestChannel = "viber"
-	Whatsapp SendRequestChannel = "whatsapp"
+	SendRequestChannelCopy     SendRequestChannel = "copy"
+	SendRequestChannelCrm      SendRequestChannel = "crm"
+	SendRequestChannelEmail    SendRequestChannel = "email"
+	SendRequestChannelSms      SendRequestChannel = "sms"
+	SendRequestChannelTelegram SendRequestChannel = "telegram"
+	SendRequestChannelViber    SendRequestChannel = "viber"
+	SendRequestChannelWhatsapp SendRequestChannel = "whatsapp"
 )
 
 // Valid indicates whether the value is a known member of the SendRequestChannel enum.
 func (e SendRequestChannel) Valid() bool {
 	switch e {
-	case Copy:
+	case SendRequestChannelCopy:
 		return true
-	case Crm:
+	case SendRequestChannelCrm:
 		return true
-	case Email:
+	case SendRequestChannelEmail:
 		return true
-	case Sms:
+	case SendRequestChannelSms:
 		return true
-	case Telegram:
+	case SendRequestChannelTelegram:
 		return true
-	case Viber:
+	case SendRequestChannelViber:
 		return true
-	case Whatsapp:
+	case SendRequestChannelWhatsapp:
 		return true
 	default:
 		return false
@@ -705,6 +823,17 @@ type InvoicePage struct {
 	Next  *string   `json:"next"`
 }
 
+// Judgement defines model for Judgement.
+type Judgement struct {
+	// Owner whoever asks, when left out
+	Owner  *string        `json:"owner,omitempty"`
+	Reason string         `json:"reason"`
+	State  JudgementState `json:"state"`
+}
+
+// JudgementState defines model for Judgement.State.
+type JudgementState string
+
 // KeyPage defines model for KeyPage.
 type KeyPage struct {
 	Items []APIKey `json:"items"`
@@ -715,6 +844,12 @@ type KeyPage struct {
 type KeyRequest struct {
 	Name string `json:"name"`
 	Role Role   `json:"role"`
+}
+
+// LedgerTotal defines model for LedgerTotal.
+type LedgerTotal struct {
+	Amount Money  `json:"amount"`
+	Kind   string `json:"kind"`
 }
 
 // Mailbox defines model for Mailbox.
@@ -755,11 +890,47 @@ type ManualPayment struct {
 	Reversed   bool      `json:"reversed"`
 }
 
+// Mapping defines model for Mapping.
+type Mapping = register.Mapping
+
 // Message defines model for Message.
 type Message struct {
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
 }
+
+// Mismatch defines model for Mismatch.
+type Mismatch struct {
+	AttemptId *string      `json:"attempt_id"`
+	ChangedAt *time.Time   `json:"changed_at"`
+	ChangedBy string       `json:"changed_by"`
+	DealId    string       `json:"deal_id"`
+	FoundAt   time.Time    `json:"found_at"`
+	Kind      MismatchKind `json:"kind"`
+	N         int          `json:"n"`
+	Ours      string       `json:"ours"`
+
+	// Owner a role, or who took it on
+	Owner  string `json:"owner"`
+	Reason string `json:"reason"`
+
+	// Reference the order number at the acquirer
+	Reference string `json:"reference"`
+
+	// Source who says otherwise
+	Source MismatchSource `json:"source"`
+	State  MismatchState  `json:"state"`
+	Theirs string         `json:"theirs"`
+}
+
+// MismatchKind defines model for Mismatch.Kind.
+type MismatchKind string
+
+// MismatchSource who says otherwise
+type MismatchSource string
+
+// MismatchState defines model for Mismatch.State.
+type MismatchState string
 
 // Money defines model for Money.
 type Money = state.Money
@@ -831,6 +1002,13 @@ type PaymentSettings struct {
 
 	// Templates message that carries a link, by language; {merchant} {amount} {purpose} {number} {until} {link}
 	Templates map[string]Message `json:"templates"`
+}
+
+// Period defines model for Period.
+type Period struct {
+	LockedAt time.Time `json:"locked_at"`
+	LockedBy string    `json:"locked_by"`
+	Month    string    `json:"month"`
 }
 
 // Pipeline defines model for Pipeline.
@@ -923,6 +1101,62 @@ type ReceiptRequestKind string
 // ReceiptRequestState defines model for ReceiptRequest.State.
 type ReceiptRequestState string
 
+// ReconcileRequest defines model for ReconcileRequest.
+type ReconcileRequest struct {
+	Acquirer string `json:"acquirer"`
+
+	// Day Example: 2026-03-31
+	Day string `json:"day"`
+}
+
+// Reconciliation defines model for Reconciliation.
+type Reconciliation struct {
+	Acquirer string `json:"acquirer"`
+	AskedBy  string `json:"asked_by"`
+
+	// Checked of them so far
+	Checked int `json:"checked"`
+
+	// CrmSkipped why the CRM was not compared; empty when it was
+	CrmSkipped string     `json:"crm_skipped"`
+	Day        string     `json:"day"`
+	FinishedAt *time.Time `json:"finished_at"`
+	Id         string     `json:"id"`
+
+	// Open mismatches that nobody explained or closed
+	Open int `json:"open"`
+
+	// Repaired attempts of which it learnt something new
+	Repaired  int                 `json:"repaired"`
+	StartedAt *time.Time          `json:"started_at"`
+	State     ReconciliationState `json:"state"`
+
+	// Total attempts to compare
+	Total int `json:"total"`
+
+	// Unanswered attempts about which the acquirer could not be asked
+	Unanswered int `json:"unanswered"`
+}
+
+// ReconciliationState defines model for Reconciliation.State.
+type ReconciliationState string
+
+// ReconciliationPage defines model for ReconciliationPage.
+type ReconciliationPage struct {
+	Items []Reconciliation `json:"items"`
+	Next  *string          `json:"next"`
+}
+
+// ReconciliationReport defines model for ReconciliationReport.
+type ReconciliationReport struct {
+	Mismatches []Mismatch     `json:"mismatches"`
+	Next       *int           `json:"next"`
+	Run        Reconciliation `json:"run"`
+
+	// Totals what the ledger says of the acquirer's account on that day
+	Totals []LedgerTotal `json:"totals"`
+}
+
 // Refund defines model for Refund.
 type Refund struct {
 	Amount     Money     `json:"amount"`
@@ -954,6 +1188,27 @@ type RefundRequest struct {
 
 // RefundRequestMethod by transfer or cash is recorded where the acquirer cannot give it back
 type RefundRequestMethod string
+
+// Register defines model for Register.
+type Register struct {
+	Acquirer string `json:"acquirer"`
+
+	// FirstDay of settlement
+	FirstDay   *string   `json:"first_day"`
+	Id         string    `json:"id"`
+	ImportedAt time.Time `json:"imported_at"`
+	ImportedBy string    `json:"imported_by"`
+
+	// Known that an earlier register held
+	Known   int     `json:"known"`
+	LastDay *string `json:"last_day"`
+
+	// Lines new ones
+	Lines int `json:"lines"`
+
+	// Unmatched money that no attempt of ours explains
+	Unmatched int `json:"unmatched"`
+}
 
 // ReplaceRequest defines model for ReplaceRequest.
 type ReplaceRequest struct {
@@ -1185,6 +1440,22 @@ type ListWithoutReceiptParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 }
 
+// ListReconciliationsParams defines parameters for ListReconciliations.
+type ListReconciliationsParams struct {
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// GetReconciliationParams defines parameters for GetReconciliation.
+type GetReconciliationParams struct {
+	// After number of the last mismatch of the page before
+	After *int `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ImportRegisterParams defines parameters for ImportRegister.
+type ImportRegisterParams struct {
+	Acquirer string `form:"acquirer" json:"acquirer"`
+}
+
 // OpenSessionParams defines parameters for OpenSession.
 type OpenSessionParams struct {
 	XAuthToken string `json:"X-Auth-Token"`
@@ -1231,6 +1502,15 @@ type UndoMoveJSONRequestBody = ReasonRequest
 
 // ReversePaymentJSONRequestBody defines body for ReversePayment for application/json ContentType.
 type ReversePaymentJSONRequestBody = ReasonRequest
+
+// ReconcileJSONRequestBody defines body for Reconcile for application/json ContentType.
+type ReconcileJSONRequestBody = ReconcileRequest
+
+// JudgeMismatchJSONRequestBody defines body for JudgeMismatch for application/json ContentType.
+type JudgeMismatchJSONRequestBody = Judgement
+
+// PutMappingJSONRequestBody defines body for PutMapping for application/json ContentType.
+type PutMappingJSONRequestBody = Mapping
 
 // ReplayJSONRequestBody defines body for Replay for application/json ContentType.
 type ReplayJSONRequestBody = ReplayRequest
