@@ -42,11 +42,14 @@ var samples = []struct{ table, insert string }{
 	{"register_lines", `INSERT INTO register_lines (tenant_id, register_id, n, acquirer, kind, day, currency, minor, dedupe)
 		VALUES ($1, $1, 1, 'arca', 'payment', now(), 'AMD', 5, 'd')`},
 	{"reconciliations", `INSERT INTO reconciliations (tenant_id, id, day, acquirer, asked_by) VALUES ($1, $1, now(), 'arca', 'a')`},
+	{"mailboxes", `INSERT INTO mailboxes (tenant_id, host, port, security, sender, checked_at) VALUES ($1, 'h', 465, 'tls', 's', now())`},
+	{"fiscal_receipts", `INSERT INTO fiscal_receipts (tenant_id, id, invoice_id, payment, number, kind, state, noted_by, noted_at)
+		VALUES ($1, $1, $1, $1, '1', 'final', 'issued', 'a', now())`},
 	{"mismatches", `INSERT INTO mismatches (tenant_id, run_id, n, key, kind, source, owner, found_at) VALUES ($1, $1, 1, 'k', 'missing_here', 'register', 'accountant', now())`},
 }
 
 // history are the tables that only grow.
-var history = []string{"audit", "facts", "ledger_entries"}
+var history = []string{"audit", "facts", "ledger_entries", "fiscal_receipts"}
 
 // as runs fn in a transaction of a role, bound to a tenant or, with nil, to nobody.
 func as(t *testing.T, f *tenantstest.Fixture, role string, id *tenants.ID, fn func(ctx context.Context, tx pgx.Tx)) {
