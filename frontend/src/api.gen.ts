@@ -550,6 +550,117 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/reconciliations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Comparisons of acquirer, ledger and CRM, the newest day first (accountants) */
+        get: operations["listReconciliations"];
+        put?: never;
+        /** Compare a day that is over, now; a night does the same by itself */
+        post: operations["reconcile"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/reconciliations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get: operations["getReconciliation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/reconciliations/{id}/mismatches/{n}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+                n: number;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Explain, close or open a mismatch again */
+        post: operations["judgeMismatch"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Import a register of an acquirer or bank by its saved mapping, the whole file or nothing; 8 MiB at most */
+        post: operations["importRegister"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/registers/{acquirer}/mapping": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                acquirer: string;
+            };
+            cookie?: never;
+        };
+        get: operations["getMapping"];
+        /** Say how this acquirer's registers are read */
+        put: operations["putMapping"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/periods/{month}/lock": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                month: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Close a month that is over and all before it; what is fixed later is posted to the first open month */
+        post: operations["lockPeriod"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/repair": {
         parameters: {
             query?: never;
@@ -1129,6 +1240,133 @@ export interface components {
         };
         ReplayResult: {
             replayed: number;
+        };
+        ReconcileRequest: {
+            /** @example 2026-03-31 */
+            day: string;
+            acquirer: string;
+        };
+        Reconciliation: {
+            id: string;
+            day: string;
+            acquirer: string;
+            /** @enum {string} */
+            state: "waiting" | "running" | "done";
+            /** @description attempts to compare */
+            total: number;
+            /** @description of them so far */
+            checked: number;
+            /** @description attempts of which it learnt something new */
+            repaired: number;
+            /** @description attempts about which the acquirer could not be asked */
+            unanswered: number;
+            /** @description why the CRM was not compared; empty when it was */
+            crm_skipped: string;
+            asked_by: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            finished_at: string | null;
+            /** @description mismatches that nobody explained or closed */
+            open: number;
+        };
+        ReconciliationPage: {
+            items: components["schemas"]["Reconciliation"][];
+            next: string | null;
+        };
+        ReconciliationReport: {
+            run: components["schemas"]["Reconciliation"];
+            /** @description what the ledger says of the acquirer's account on that day */
+            totals: components["schemas"]["LedgerTotal"][];
+            mismatches: components["schemas"]["Mismatch"][];
+            next: number | null;
+        };
+        LedgerTotal: {
+            kind: string;
+            amount: components["schemas"]["Money"];
+        };
+        Mismatch: {
+            n: number;
+            /** @enum {string} */
+            kind: "missing_at_acquirer" | "missing_here" | "amount_differs" | "currency_differs" | "refund_differs" | "status_differs" | "crm_differs";
+            attempt_id: string | null;
+            deal_id: string;
+            /** @description the order number at the acquirer */
+            reference: string;
+            ours: string;
+            theirs: string;
+            /**
+             * @description who says otherwise
+             * @enum {string}
+             */
+            source: "acquirer" | "register" | "crm";
+            /** @description a role, or who took it on */
+            owner: string;
+            /** @enum {string} */
+            state: "open" | "explained" | "closed";
+            reason: string;
+            /** Format: date-time */
+            found_at: string;
+            /** Format: date-time */
+            changed_at: string | null;
+            changed_by: string;
+        };
+        Judgement: {
+            /** @enum {string} */
+            state: "open" | "explained" | "closed";
+            reason: string;
+            /** @description whoever asks, when left out */
+            owner?: string;
+        };
+        Register: {
+            id: string;
+            acquirer: string;
+            /** @description new ones */
+            lines: number;
+            /** @description that an earlier register held */
+            known: number;
+            /** @description money that no attempt of ours explains */
+            unmatched: number;
+            /** @description of settlement */
+            first_day: string | null;
+            last_day: string | null;
+            imported_by: string;
+            /** Format: date-time */
+            imported_at: string;
+        };
+        Mapping: {
+            /** @description comma, semicolon, bar or tab */
+            delimiter: string;
+            /** @enum {string} */
+            encoding: "utf-8" | "windows-1251";
+            /** @enum {string} */
+            decimal: "." | ",";
+            /** @enum {string} */
+            date: "yyyy-mm-dd" | "dd.mm.yyyy" | "dd/mm/yyyy" | "mm/dd/yyyy" | "yyyymmdd";
+            /** @description of lines that name none */
+            currency: string;
+            /** @description lines before the headings */
+            skip: number;
+            /** @description headings; those that are not in the file are empty */
+            columns: {
+                kind: string;
+                reference: string;
+                provider_ref: string;
+                amount: string;
+                fee: string;
+                currency: string;
+                date: string;
+            };
+            /** @description what the kind's column says */
+            kinds: {
+                [key: string]: "payment" | "refund" | "chargeback" | "payout" | "fee";
+            };
+        };
+        Period: {
+            month: string;
+            /** Format: date-time */
+            locked_at: string;
+            locked_by: string;
         };
     };
     responses: {
@@ -2017,6 +2255,208 @@ export interface operations {
                 content: {
                     "text/csv": string;
                     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": string;
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listReconciliations: {
+        parameters: {
+            query?: {
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReconciliationPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    reconcile: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReconcileRequest"];
+            };
+        };
+        responses: {
+            /** @description it is promised */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Reconciliation"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getReconciliation: {
+        parameters: {
+            query?: {
+                /** @description number of the last mismatch of the page before */
+                after?: number;
+            };
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description progress and what was found */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReconciliationReport"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    judgeMismatch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+                n: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Judgement"];
+            };
+        };
+        responses: {
+            /** @description the mismatch */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mismatch"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    importRegister: {
+        parameters: {
+            query: {
+                acquirer: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/csv": string;
+            };
+        };
+        responses: {
+            /** @description the import; the same file again is the same import */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Register"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    getMapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                acquirer: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the mapping */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mapping"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    putMapping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                acquirer: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Mapping"];
+            };
+        };
+        responses: {
+            /** @description what was kept */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Mapping"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    lockPeriod: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                month: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the lock */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Period"];
                 };
             };
             default: components["responses"]["Problem"];
