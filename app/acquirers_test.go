@@ -136,7 +136,7 @@ func TestHowMoneyIsTakenIsTheTenantsChoice(t *testing.T) {
 		"rates": map[string]string{"EUR/AMD": "420.5"}, "refund_limits": map[string]int64{"AMD": 1000}, "deal_title": false,
 		"templates": map[string]any{"en": map[string]string{"subject": "Pay", "text": "{link}"}}}
 	want[api.PaymentSettings](a.scene, http.StatusOK, a.api(http.MethodPut, "/settings/payments", kept))
-	var general api.SettingsView = want[api.SettingsView](a.scene, http.StatusOK, a.api(http.MethodGet, "/settings", nil))
+	general := want[api.SettingsView](a.scene, http.StatusOK, a.api(http.MethodGet, "/settings", nil))
 	want[api.Settings](a.scene, http.StatusOK, a.api(http.MethodPut, "/settings", general.Settings))
 	view := want[api.PaymentSettings](a.scene, http.StatusOK, a.api(http.MethodGet, "/settings/payments", nil))
 	require.Equal(t, "420.5", view.Rates["EUR/AMD"], "the other settings leave these alone")

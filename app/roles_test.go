@@ -21,7 +21,7 @@ var (
 	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports",
 		"GET /reconciliations", "POST /reconciliations", "GET /reconciliations/:id", "POST /reconciliations/:id/mismatches/:n", "POST /registers",
 		"GET /registers/:acquirer/mapping", "PUT /registers/:acquirer/mapping", "POST /periods/:month/lock"}, forManagers...)
-	forAnybody     = []string{"GET /openapi.yaml", "POST /session", "OPTIONS /session"} // the session proves itself
+	forAnybody = []string{"GET /openapi.yaml", "POST /session", "OPTIONS /session"} // the session proves itself
 )
 
 func nameOf(r gin.RouteInfo) string { return r.Method + " " + strings.TrimPrefix(r.Path, "/api/v1") }

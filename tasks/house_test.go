@@ -2,7 +2,6 @@ package tasks_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"strconv"
@@ -202,9 +201,3 @@ func (*till) Hear(payments.Connection, payments.Notice) (payments.Heard, error) 
 }
 
 func (*till) Check(context.Context, payments.Connection) error { return nil }
-
-func decode(t testing.TB, raw json.RawMessage) (s crm.State) {
-	t.Helper()
-	require.NoError(t, json.Unmarshal(raw, &s))
-	return s
-}

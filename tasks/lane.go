@@ -51,9 +51,7 @@ func (w *Worker) Lane(ctx context.Context, id tenants.ID) error {
 	w.fault("entered")
 	work, stop := context.WithTimeout(ctx, turnTime)
 	defer stop()
-	alive := w.keepAlive(work, stop, id, func(ctx context.Context, tx *tenants.Tx, until time.Time) error {
-		return lane.Keep(ctx, tx, until)
-	})
+	alive := w.keepAlive(work, stop, id, lane.Keep)
 	err = (&turn{Worker: w, id: id, lane: &lane}).run(work)
 	alive()
 	if errors.Is(err, outbox.ErrLost) {

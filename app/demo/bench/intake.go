@@ -127,7 +127,7 @@ func (r *rig) pgbench(ctx context.Context, length time.Duration) (perSecond, p99
 		return 0, 0, err
 	}
 	cmd := exec.CommandContext(ctx, found[len(found)-1], "-n", "-c", strconv.Itoa(clients), "-j", "2", "-T", strconv.Itoa(int(length.Seconds())),
-		"-M", "prepared", "-f", "script.sql", "-l", "--log-prefix=log", r.stores.DatabaseURL) //nolint:gosec // our own stores
+		"-M", "prepared", "-f", "script.sql", "-l", "--log-prefix=log", r.stores.DatabaseURL)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "PGOPTIONS=-c role=dealpay_app -c app.tenant_id="+r.ids[0].String())
 	out, err := cmd.CombinedOutput()
@@ -150,7 +150,7 @@ func logged(pattern string) ([]float64, error) {
 	}
 	var times []float64
 	for _, name := range files {
-		f, err := os.Open(name) //nolint:gosec // written by pgbench for us
+		f, err := os.Open(name)
 		if err != nil {
 			return nil, err
 		}
