@@ -91,3 +91,31 @@ func TestMovementsAreReadPageByPage(t *testing.T) {
 	}), enough)
 	require.Equal(t, 700, n)
 }
+
+func TestWhatPeopleDoWithMoneyIsInTheBooks(t *testing.T) {
+	s := newShop(t)
+	in, _ := s.cancelledPaid("2", 30_000)
+	right := s.Invoice("3", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "move", Reason: "Paid by the wrong link", Invoice: right.Number}))
+	require.Equal(t, map[string]int64{"acquirer:till AMD": 30_000, "transfers AMD": -30_000}, balances(s.Shop, payments.Part{Invoice: in.ID}))
+	require.Equal(t, map[string]int64{"transfers AMD": 30_000, "receivable AMD": -30_000}, balances(s.Shop, payments.Part{Invoice: right.ID}))
+
+	s.Providers["till"] = oneWay{s.Till}
+	sold, _ := s.Sold("5", 100_000)
+	_, err := s.Refund(t.Context(), s.ID, s.By, sold.ID, payments.RefundRequest{Amount: tilltest.AMD(40_000), Reason: "Returned",
+		Method: payments.ByTransfer, Reference: "TR-77", Key: "k"})
+	require.NoError(t, err)
+	require.Equal(t, map[string]int64{"acquirer:till AMD": 100_000, "cash AMD": -40_000, "customer_refunds AMD": 40_000, "receivable AMD": -100_000},
+		balances(s.Shop, payments.Part{Invoice: sold.ID}))
+	require.NotContains(t, balances(s.Shop, payments.Part{}), "transfers AMD", "over the tenant nothing is under way")
+
+	told := map[string][]any{}
+	for _, m := range movements(s.Shop, "2026-03-10", "2026-03-10") {
+		told[string(m.Kind)+" "+m.DealID] = []any{m.Amount, m.NonCash, m.Operator(), m.Reference, m.Reason}
+	}
+	require.Equal(t, map[string][]any{
+		"capture 2": {int64(30_000), int64(0), false, "", ""}, "capture 5": {int64(100_000), int64(0), false, "", ""},
+		"moved 2": {int64(0), int64(-30_000), true, right.Number, "Paid by the wrong link"}, "moved 3": {int64(0), int64(30_000), true, in.Number, "Paid by the wrong link"},
+		"refund_outside 5": {int64(-40_000), int64(0), true, "TR-77", "Returned"},
+	}, told)
+}
