@@ -130,7 +130,8 @@ func (s *Service) reject(ctx context.Context, tx *tenants.Tx, notice uuid.UUID, 
 
 // told files what an authentic notice proves. Money that names no attempt of ours goes back where our answer decides;
 // elsewhere it is an orphan.
-func (s *Service) told(ctx context.Context, tx *tenants.Tx, provider Provider, conn Connection, notice uuid.UUID, heard Heard, n Notice) (Outcome, error) {
+func (s *Service) told(ctx context.Context, tx *tenants.Tx, conn Connection, notice uuid.UUID, heard Heard, n Notice) (Outcome, error) {
+	provider := s.Providers[conn.Acquirer]
 	seen, err := provider.(Teller).Tell(conn, n)
 	if err != nil {
 		return Broken, err

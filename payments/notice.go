@@ -5,10 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/tenants"
-	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/google/uuid"
 )
 
@@ -20,108 +22,145 @@ var ErrForged = errors.New("payments: the notice's signature is not good")
 // ([Teller]). A question before payment ([Prechecker]) is answered and not kept. The provider is returned so that the
 // caller can answer in its form. Errors: ErrNotFound (no such address), ErrNotice, ErrForged.
 func (s *Service) Take(ctx context.Context, acquirer, key string, n Notice) (Provider, Outcome, error) {
+	provider, ok := s.Providers[acquirer]
+	if !ok {
+		return nil, Broken, ErrNotFound
+	}
+	_, asks := provider.(Prechecker)
+	_, tells := provider.(Teller)
+	if asks || tells { // what they say is acted upon at once, so each has a transaction of its own
+		outcome, err := s.takeOne(ctx, acquirer, key, n)
+		return provider, outcome, err
+	}
+	outcome, err := s.crowd.join(ctx, acquirer+"/"+key, n, func(ctx context.Context, arrived []*arrival) {
+		s.takeAll(ctx, acquirer, key, arrived)
+	})
+	return provider, outcome, err
+}
+
+// at runs fn for the connection whose notices come to the address with this key. Error: ErrNotFound.
+func (s *Service) at(ctx context.Context, acquirer, key string, fn func(context.Context, *tenants.Tx, Connection) error) error {
 	id, ref, err := s.DB.Enter(ctx, tenants.HookDoor, key)
 	if errors.Is(err, tenants.ErrNoDoor) {
-		return nil, Broken, ErrNotFound
+		return ErrNotFound
 	}
 	if err != nil {
-		return nil, Broken, err
+		return err
 	}
-	provider, ok := s.Providers[acquirer]
-	connID, bad := uuid.Parse(ref)
-	if !ok || bad != nil {
-		return nil, Broken, ErrNotFound
+	connID, err := uuid.Parse(ref)
+	if err != nil {
+		return ErrNotFound
 	}
-	outcome := Broken
-	var forged error
-	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		conn, err := s.connection(ctx, tx, connID)
+		if err == nil && conn.Acquirer != acquirer {
+			err = ErrNotFound
+		}
 		if err != nil {
 			return err
 		}
-		if conn.Acquirer != acquirer {
-			return ErrNotFound
-		}
-		outcome, err = s.take(ctx, tx, provider, conn, n)
-		if errors.Is(err, ErrForged) {
+		return fn(ctx, tx, conn)
+	})
+}
+
+// takeOne takes a notice of an acquirer whose questions or words are acted upon at once.
+func (s *Service) takeOne(ctx context.Context, acquirer, key string, n Notice) (outcome Outcome, err error) {
+	var forged error
+	err = s.at(ctx, acquirer, key, func(ctx context.Context, tx *tenants.Tx, conn Connection) error {
+		var err error
+		if outcome, err = s.answered(ctx, tx, conn, n); errors.Is(err, ErrForged) {
 			forged = err
-			return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: tenants.Acquirer, Action: "notice.refused"},
-				map[string]string{"acquirer": acquirer, "why": "signature"})
+			return s.auditForged(ctx, tx, acquirer)
 		}
 		return err
 	})
 	if err != nil {
 		outcome = Broken
 	}
-	return provider, outcome, errors.Join(err, forged)
+	return outcome, errors.Join(err, forged)
 }
 
-// take judges one request of an acquirer: a question, a forgery, or a notice.
-func (s *Service) take(ctx context.Context, tx *tenants.Tx, provider Provider, conn Connection, n Notice) (Outcome, error) {
-	connID := uuid.MustParse(conn.ID)
+func (s *Service) auditForged(ctx context.Context, tx *tenants.Tx, acquirer string) error {
+	return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: tenants.Acquirer, Action: "notice.refused"},
+		map[string]string{"acquirer": acquirer, "why": "signature"})
+}
+
+// answered judges one request of an acquirer: a question, a forgery, or a notice.
+func (s *Service) answered(ctx context.Context, tx *tenants.Tx, conn Connection, n Notice) (Outcome, error) {
+	provider := s.Providers[conn.Acquirer]
 	if asker, asks := provider.(Prechecker); asks {
 		reference, amount, err := asker.Precheck(conn, n)
 		switch {
 		case err == nil:
-			return s.precheck(ctx, tx, connID, reference, amount)
+			return s.precheck(ctx, tx, uuid.MustParse(conn.ID), reference, amount)
 		case errors.Is(err, ErrRefused):
 			return Rejected, nil
 		case !errors.Is(err, ErrNotice):
 			return Broken, err
 		}
 	}
-	heard, err := provider.Hear(conn, n)
+	heard, err := hear(provider, conn, n)
+	if errors.Is(err, ErrForged) {
+		return Unverified, err
+	}
 	if err != nil {
 		return Broken, err
 	}
-	if heard.Signed && !heard.Authentic {
-		return Unverified, ErrForged
+	if _, tells := provider.(Teller); tells {
+		return s.file(ctx, tx, conn, heard, n)
 	}
-	return s.file(ctx, tx, provider, conn, heard, n)
+	kept, err := s.fileAll(ctx, tx, conn, []*arrival{{notice: n, heard: heard}})
+	return kept[heard.Key], err
 }
 
-// file keeps a notice, once, and promises the check it asks for.
-func (s *Service) file(ctx context.Context, tx *tenants.Tx, provider Provider, conn Connection, heard Heard, n Notice) (Outcome, error) {
+// The longest names that are taken from a notice; documented ones have at most 64 characters.
+const longestName = 256
+
+// hear reads a notice and makes sure that what it names can be kept. Errors: ErrNotice, ErrForged.
+func hear(provider Provider, conn Connection, n Notice) (Heard, error) {
+	heard, err := provider.Hear(conn, n)
+	if err != nil {
+		return heard, err
+	}
+	if heard.Signed && !heard.Authentic {
+		return heard, ErrForged
+	}
+	for _, name := range []string{heard.Key, heard.Reference, heard.ProviderRef} {
+		if len(name) > longestName || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+			return heard, fmt.Errorf("%w: it names something of %d bytes", ErrNotice, len(name))
+		}
+	}
 	if heard.Key == "" {
 		sum := sha256.Sum256([]byte(n.Query + "\n" + string(n.Body)))
 		heard.Key = hex.EncodeToString(sum[:])
 	}
+	return heard, nil
+}
+
+// file keeps a notice that nobody can be asked about, once, and records what it tells.
+func (s *Service) file(ctx context.Context, tx *tenants.Tx, conn Connection, heard Heard, n Notice) (Outcome, error) {
 	sealed, err := sealedNotice(tx, n)
 	if err != nil {
 		return Broken, err
 	}
-	id, connID := tenants.NewUUID(), uuid.MustParse(conn.ID)
+	id := tenants.NewUUID()
 	var first bool
 	var earlier string
 	if err := tx.QueryRow(ctx, `INSERT INTO notices (tenant_id, id, connection_id, key, reference, provider_ref, authentic, raw, received_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (tenant_id, connection_id, key) DO UPDATE SET times = notices.times + 1 RETURNING times = 1, outcome`,
-		tx.Tenant().String(), id, connID, heard.Key, heard.Reference, heard.ProviderRef, heard.Authentic, sealed, n.ReceivedAt).Scan(&first, &earlier); err != nil {
+		tx.Tenant().String(), id, conn.ID, heard.Key, heard.Reference, heard.ProviderRef, heard.Authentic, sealed, n.ReceivedAt).Scan(&first, &earlier); err != nil {
 		return Broken, err
 	}
-	if !first && earlier == string(Rejected) {
+	switch {
+	case !first && earlier == string(Rejected):
 		return Rejected, nil
-	}
-	if !first {
+	case !first:
 		return Duplicate, nil
+	case !heard.Authentic: // an unsigned word proves nothing, and there is nobody to ask
+		return Accepted, nil
 	}
-	if _, tells := provider.(Teller); tells {
-		if !heard.Authentic { // an unsigned word proves nothing, and there is nobody to ask
-			return Accepted, nil
-		}
-		return s.told(ctx, tx, provider, conn, id, heard, n)
-	}
-	a, err := about(ctx, tx, connID, heard.Reference, heard.ProviderRef)
-	if errors.Is(err, ErrNotFound) { // perhaps our own row is not committed yet
-		return Accepted, outbox.Make(ctx, tx, outbox.Notice, id.String(), s.Now())
-	}
-	if err != nil {
-		return Broken, err
-	}
-	if err := matched(ctx, tx, id, a, heard); err != nil {
-		return Broken, err
-	}
-	return Accepted, outbox.Make(ctx, tx, outbox.Check, a.ID.String(), s.Now())
+	return s.told(ctx, tx, conn, id, heard, n)
 }
 
 // matched notes which attempt a notice is about. An authentic one also tells what the acquirer calls an attempt that

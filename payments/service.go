@@ -28,6 +28,8 @@ type Service struct {
 	PostLocal bool                // mail servers under localhost may be named, at any port
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	crowd crowd // notices that came at once
 }
 
 // Errors that people and integrators meet. HTTP handlers turn them into answers.

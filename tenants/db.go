@@ -150,10 +150,8 @@ func (db *DB) In(ctx context.Context, id ID, fn func(ctx context.Context, tx *Tx
 
 func (db *DB) once(ctx context.Context, id ID, fn func(context.Context, *Tx) error) ([]Reminder, error) {
 	var reminders []Reminder
-	err := pgx.BeginFunc(ctx, db.app, func(raw pgx.Tx) error {
-		if _, err := raw.Exec(ctx, `SELECT set_config('app.tenant_id', $1, true)`, id.String()); err != nil {
-			return fmt.Errorf("bind tenant: %w", err)
-		}
+	bound := pgx.TxOptions{BeginQuery: "BEGIN; SELECT set_config('app.tenant_id', '" + id.String() + "', true)"} // one round trip; an ID is a UUID
+	err := pgx.BeginTxFunc(ctx, db.app, bound, func(raw pgx.Tx) error {
 		tx := &Tx{tx: raw, tenant: id, sealer: db.sealer}
 		err := fn(ctx, tx)
 		reminders = tx.reminders

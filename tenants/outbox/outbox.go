@@ -34,17 +34,28 @@ const (
 // Make promises work at due. Promising what is already open makes the row newer and, at most, earlier: whoever works
 // on it now will not close it.
 func Make(ctx context.Context, tx *tenants.Tx, kind Kind, key string, due time.Time) error {
-	var r tenants.Reminder
-	err := tx.QueryRow(ctx, `
-		INSERT INTO outbox (tenant_id, kind, key, due_at) VALUES ($1, $2, $3, $4)
+	return MakeAll(ctx, tx, kind, []string{key}, due)
+}
+
+// MakeAll is Make for many keys, in their order, so that two transactions with the same keys cannot lock each other out.
+func MakeAll(ctx context.Context, tx *tenants.Tx, kind Kind, keys []string, due time.Time) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	made, err := tenants.Rows[struct {
+		ID  int64     `db:"id"`
+		Due time.Time `db:"due_at"`
+	}](ctx, tx, `
+		INSERT INTO outbox (tenant_id, kind, key, due_at) SELECT DISTINCT $1::uuid, $2, k, $4::timestamptz FROM unnest($3::text[]) AS k ORDER BY k
 		ON CONFLICT (tenant_id, kind, key) WHERE done_at IS NULL AND dead_at IS NULL
 		DO UPDATE SET seq = outbox.seq + 1, due_at = least(outbox.due_at, excluded.due_at)
-		RETURNING id, due_at`, tx.Tenant().String(), string(kind), key, due).Scan(&r.ID, &r.Due)
+		RETURNING id, due_at`, tx.Tenant().String(), string(kind), keys, due)
 	if err != nil {
 		return fmt.Errorf("promise %s: %w", kind, err)
 	}
-	r.Tenant, r.Kind = tx.Tenant(), string(kind)
-	tx.Remind(r)
+	for _, m := range made {
+		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: m.ID, Kind: string(kind), Due: m.Due})
+	}
 	return nil
 }
 
