@@ -31,6 +31,7 @@ type Stores struct {
 	user     *account
 	postgres *child
 	redis    *child
+	lock     *os.File
 }
 
 // kept is what makes a later start find the same stores again.
@@ -44,7 +45,7 @@ type kept struct {
 }
 
 // Start starts what the options ask for and returns when all of it answers. Stores that an earlier process left in Dir
-// come back with their data, addresses and passwords, unless somebody else took a port meanwhile.
+// come back with their data, addresses and passwords, unless somebody else took a port meanwhile. Error: ErrInUse.
 func Start(ctx context.Context, o Options) (*Stores, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -55,11 +56,14 @@ func Start(ctx context.Context, o Options) (*Stores, error) {
 	if err := os.MkdirAll(o.Dir, 0o711); err != nil { //nolint:gosec // PostgreSQL's user walks through it
 		return nil, fmt.Errorf("directory of the stores: %w", err)
 	}
-	if s.user, err = unprivileged(); err != nil {
+	if s.lock, err = lock(o.Dir); err != nil {
 		return nil, err
 	}
+	if s.user, err = unprivileged(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.remember(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	if o.Postgres {
 		if err := s.StartPostgres(ctx); err != nil {
@@ -76,7 +80,9 @@ func Start(ctx context.Context, o Options) (*Stores, error) {
 
 // Close stops what runs; data stays in Dir.
 func (s *Stores) Close() error {
-	return errors.Join(s.StopRedis(), s.StopPostgres())
+	err := errors.Join(s.StopRedis(), s.StopPostgres())
+	_ = s.lock.Close() // harmless the second time
+	return err
 }
 
 // remember reads what an earlier start kept, fills what is missing and writes it back.

@@ -135,6 +135,18 @@ func TestStoresDieWithTheirStarter(t *testing.T) {
 	}, 10*time.Second, 50*time.Millisecond, "PostgreSQL shut down in order")
 }
 
+func TestRunningStoresAreNobodyElses(t *testing.T) {
+	dir := open(t)
+	s := start(t, dir)
+	_, err := stores.Start(t.Context(), stores.Options{Dir: dir, Redis: true})
+	require.ErrorIs(t, err, stores.ErrInUse)
+	require.ErrorIs(t, stores.Discard(dir), stores.ErrInUse)
+	require.NoError(t, client(t, s.RedisURL).Ping(t.Context()).Err())
+	require.NotEmpty(t, query(t, s.DatabaseURL, `SELECT version()`))
+	require.NoError(t, s.Close())
+	require.NoError(t, stores.Discard(dir))
+}
+
 func TestDataGoesWhereItsUserCanReach(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root runs the stores as somebody else")
