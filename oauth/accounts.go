@@ -15,11 +15,17 @@ import (
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
 
-// opened is an account with what it was made from.
+// opened is an account with what it was made from, and the token that was good when it was handed out.
 type opened struct {
 	account crm.Account
 	made    made
+	token   string
+	read    time.Time
 }
+
+// fresh is how long a token that was read with its account needs no second look at the database: the first calls follow
+// within milliseconds. Whoever the CRM refuses looks again in any case.
+const fresh = 500 * time.Millisecond
 
 type made struct {
 	endpoint, domain, apiDomain, hook, lang, layout string
@@ -45,7 +51,13 @@ func (s *Service) open(c connection) crm.Account {
 	m := made{c.grant.Endpoint, c.tenant.Domain, c.grant.APIDomain, c.grant.AppToken, c.tenant.Settings.Language, string(c.tenant.Layout), c.tenant.Enterprise}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	token := ""
+	if s.c.Now().Add(fresh).Before(c.grant.ExpiresAt) {
+		token = c.grant.AccessToken
+	}
 	if had := s.opened[c.tenant.ID]; had.account != nil && had.made == m {
+		had.token, had.read = token, time.Now()
+		s.opened[c.tenant.ID] = had
 		return had.account
 	}
 	var account crm.Account
@@ -54,7 +66,7 @@ func (s *Service) open(c connection) crm.Account {
 	} else {
 		account = s.amoAccount(c, tokens{s, c.tenant.ID})
 	}
-	s.opened[c.tenant.ID] = opened{account, m}
+	s.opened[c.tenant.ID] = opened{account, m, token, time.Now()}
 	return account
 }
 

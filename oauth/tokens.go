@@ -36,6 +36,9 @@ var _ crm.Tokens = tokens{}
 // Token returns the access token, renewed when it is known to be over. Bitrix24 forbids renewing earlier (vendor
 // documentation "OAuth 2.0 token automatic renewal").
 func (t tokens) Token(ctx context.Context) (string, error) {
+	if token := t.s.lately(t.id); token != "" {
+		return token, nil
+	}
 	c, err := t.s.connection(ctx, t.id)
 	if err != nil {
 		return "", err
@@ -49,9 +52,25 @@ func (t tokens) Token(ctx context.Context) (string, error) {
 	return t.Refresh(ctx, c.grant.AccessToken)
 }
 
+// lately returns the token that was read with the account a moment ago; empty when that is too long ago.
+func (s *Service) lately(id tenants.ID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if had := s.opened[id]; time.Since(had.read) < fresh {
+		return had.token
+	}
+	return ""
+}
+
 // Refresh returns a token newer than the refused one. Callers in this process wait for one flight, processes for one
 // lease, so that a refresh token is never sent twice at once.
 func (t tokens) Refresh(ctx context.Context, refused string) (string, error) {
+	t.s.mu.Lock()
+	if had := t.s.opened[t.id]; had.token == refused {
+		had.token = ""
+		t.s.opened[t.id] = had
+	}
+	t.s.mu.Unlock()
 	flight := t.s.flights.DoChan("renew "+t.id.String()+refused, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
