@@ -67,8 +67,8 @@ func (s *Site) needed(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	var took []float64
-	for i := range 30 {
-		time.Sleep(pause / 4)
+	for i := range 20 {
+		time.Sleep(pause)
 		start := time.Now()
 		if err := s.call(ctx, http.MethodGet, s.control(demo.Acquirer, "/limits"), "", nil, nil); err != nil { // a round trip to the acquirer
 			return 0, err
