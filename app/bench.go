@@ -37,7 +37,7 @@ func (b benchCommand) Run(ctx context.Context) error {
 	if os.Getenv("LOG_LEVEL") == "" {
 		_ = os.Setenv("LOG_LEVEL", "error") // the parts read it too
 	}
-	r := newRunning(demoCommand{Workers: 3, Dir: b.Dir, Deals: deals})
+	r := newRunning(demoCommand{Workers: 3, Dir: b.Dir, Deals: deals, ReadyFile: filepath.Join(b.Dir, "ready.json")})
 	defer r.close(stop)
 	if err := r.start(ctx); err != nil {
 		return err
@@ -52,6 +52,6 @@ func (b benchCommand) Run(ctx context.Context) error {
 	}
 	defer db.Close()
 	site := &bench.Site{App: r.appURL, Stands: r.standins, Client: demo.LoopbackClient(2 * time.Minute), DB: db, Database: r.config.DatabaseURL,
-		Redis: r.config.RedisURL, Tenants: r.tenants, Deals: deals, Quick: b.Quick}
+		Redis: r.config.RedisURL, Ready: r.command.ReadyFile, Tenants: r.tenants, Deals: deals, Quick: b.Quick}
 	return bench.Run(ctx, site, b.Only, os.Stdout, lines)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"io/fs"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/dealpay/dealpay/crm"
@@ -11,6 +12,7 @@ import (
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/widgets"
 	"github.com/gin-gonic/gin"
+	"github.com/klauspost/compress/gzhttp"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -128,15 +130,21 @@ func (h *house) api(r *gin.RouterGroup) {
 	r.POST("/replay", office, w.Replay)
 }
 
-// assets serves the built front end; names with a hash never change their content.
+// assets serves the built front end, compressed; it holds no secret. A name with a hash never changes its content.
 func assets(files fs.FS) gin.HandlerFunc {
-	server := http.StripPrefix("/assets/", http.FileServerFS(files))
+	server := http.StripPrefix("/assets/", gzhttp.GzipHandler(http.FileServerFS(files)))
+	hashed := regexp.MustCompile(`-[\w-]{8}\.\w+$`)
 	return func(c *gin.Context) {
-		if strings.HasSuffix(c.Param("file"), "/") || strings.HasSuffix(c.Param("file"), ".html") {
+		file := c.Param("file")
+		if strings.HasSuffix(file, "/") || strings.HasSuffix(file, ".html") {
 			widgets.Problem(c, http.StatusNotFound, "not_found", "There is nothing at this address.")
 			return
 		}
-		c.Header("Cache-Control", "public, max-age=3600")
+		if _, err := fs.Stat(files, strings.TrimPrefix(file, "/")); err == nil && hashed.MatchString(file) {
+			c.Header("Cache-Control", "public, max-age=31536000, immutable")
+		} else {
+			c.Header("Cache-Control", "public, max-age=3600")
+		}
 		server.ServeHTTP(c.Writer, c.Request)
 	}
 }

@@ -25,6 +25,7 @@ type Site struct {
 	DB       *tenants.DB
 	Database string // URL of the owner
 	Redis    string // URL
+	Ready    string // path of the ready file
 	Tenants  []demo.Tenant
 	Deals    int  // in every CRM stand-in
 	Quick    bool // smaller numbers, for a look
@@ -56,6 +57,7 @@ var measures = []measure{
 	{"drain_amocrm", drainOf("amocrm")},
 	{"drain_kommo", drainOf("kommo")},
 	{"drain_naive", drainNaive},
+	{"card", card},
 }
 
 // Run measures everything, or what only names, prints a table to screen and a JSON line each to lines.
