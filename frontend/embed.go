@@ -2,10 +2,12 @@
 package frontend
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 )
 
 //go:embed all:dist
@@ -14,14 +16,29 @@ var dist embed.FS
 // ErrNotBuilt is returned for a page of a front end that was not built before the binary.
 var ErrNotBuilt = errors.New("frontend: not built")
 
-// Page returns the HTML of a page, "card" or "settings". It holds Slot once, to be replaced by the page's state.
-func Page(name string) ([]byte, error) {
+// Page returns the HTML of a page, "card" or "settings". It holds Slot once, to be replaced by the page's state. The words
+// of lang, where there are some, are named in it, so that they come together with the page's script and not after it.
+func Page(name, lang string) ([]byte, error) {
 	page, err := dist.ReadFile("dist/" + name + ".html")
 	if err != nil {
 		return nil, fmt.Errorf("%w: page %q", ErrNotBuilt, name)
 	}
-	return page, nil
+	return bytes.Replace(page, []byte(Slot), []byte(words(name, lang)+Slot), 1), nil
 }
+
+// words are links to the files of a page that hold what it says in a language.
+func words(page, lang string) string {
+	prefix := map[string]string{"settings": "settings-"}[page]
+	links := ""
+	for _, file := range files {
+		if rest, ok := strings.CutPrefix(file.Name(), prefix+lang+"-"); ok && lang != "" && strings.HasSuffix(rest, ".js") {
+			links += `<link rel="modulepreload" href="/assets/` + file.Name() + `">`
+		}
+	}
+	return links
+}
+
+var files, _ = dist.ReadDir("dist") // it is embedded, so it can be read
 
 // Slot is the place in a page where its state goes, as JSON with <, > and & escaped (json.Marshal does so).
 const Slot = `<script type="application/json" id="dealpay-state"></script>`

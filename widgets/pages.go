@@ -46,7 +46,7 @@ func origin(domain string) string {
 
 // render puts the state into a page; only the page at parent may frame it.
 func (s *Service) render(c *gin.Context, status int, state pageState) {
-	page, err := frontend.Page(state.Page)
+	page, err := frontend.Page(state.Page, state.Lang)
 	if err != nil {
 		s.fail(c, err)
 		return
