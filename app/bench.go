@@ -34,24 +34,33 @@ func (b benchCommand) Run(ctx context.Context) error {
 	if b.Quick {
 		deals = 3_000
 	}
+	r := newRunning(demoCommand{Workers: 3, Dir: b.Dir, Deals: deals, ReadyFile: filepath.Join(b.Dir, "ready.json")})
+	defer r.close(stop)
+	site, err := r.site(ctx)
+	if err != nil {
+		return err
+	}
+	defer site.DB.Close()
+	site.Quick = b.Quick
+	return bench.Run(ctx, site, b.Only, os.Stdout, lines)
+}
+
+// site starts the demo, quietly, and opens what a measurement needs of it.
+func (r *running) site(ctx context.Context) (*bench.Site, error) {
 	if os.Getenv("LOG_LEVEL") == "" {
 		_ = os.Setenv("LOG_LEVEL", "error") // the parts read it too
 	}
-	r := newRunning(demoCommand{Workers: 3, Dir: b.Dir, Deals: deals, ReadyFile: filepath.Join(b.Dir, "ready.json")})
-	defer r.close(stop)
 	if err := r.start(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	sealer, err := tenants.NewSealer(string(r.config.Keyset))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	db, err := tenants.Open(ctx, r.config.DatabaseURL, 16, sealer)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer db.Close()
-	site := &bench.Site{App: r.appURL, Stands: r.standins, Client: demo.LoopbackClient(2 * time.Minute), DB: db, Database: r.config.DatabaseURL,
-		Redis: r.config.RedisURL, Ready: r.command.ReadyFile, Tenants: r.tenants, Deals: deals, Quick: b.Quick}
-	return bench.Run(ctx, site, b.Only, os.Stdout, lines)
+	return &bench.Site{App: r.appURL, Stands: r.standins, Client: demo.LoopbackClient(2 * time.Minute), DB: db, Database: r.config.DatabaseURL,
+		Redis: r.config.RedisURL, Ready: r.command.ReadyFile, Tenants: r.tenants, Deals: r.command.Deals}, nil
 }

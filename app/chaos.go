@@ -4,14 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/dealpay/dealpay/app/demo"
 	"github.com/dealpay/dealpay/app/demo/bench"
-	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/standintest"
 	"github.com/redis/go-redis/v9"
 )
@@ -24,26 +22,15 @@ type chaosCommand struct {
 func (c chaosCommand) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	if os.Getenv("LOG_LEVEL") == "" {
-		_ = os.Setenv("LOG_LEVEL", "error") // the parts read it too
-	}
-	const deals = 200
-	r := newRunning(demoCommand{Workers: 3, Dir: c.Dir, Deals: deals})
+	r := newRunning(demoCommand{Workers: 3, Dir: c.Dir, Deals: 200})
 	defer r.close(stop)
-	if err := r.start(ctx); err != nil {
-		return err
-	}
-	sealer, err := tenants.NewSealer(string(r.config.Keyset))
+	site, err := r.site(ctx)
 	if err != nil {
 		return err
 	}
-	db, err := tenants.Open(ctx, r.config.DatabaseURL, 4, sealer)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	run := bench.Chaos{Every: 6 * time.Second, Troubles: r.troubles(), Site: &bench.Site{App: r.appURL, Stands: r.standins,
-		Client: demo.LoopbackClient(20 * time.Second), DB: db, Tenants: r.tenants, Deals: deals}}
+	defer site.DB.Close()
+	site.Client = demo.LoopbackClient(20 * time.Second)
+	run := bench.Chaos{Every: 6 * time.Second, Troubles: r.troubles(), Site: site}
 	return run.Run(ctx, func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
 }
 
