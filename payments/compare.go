@@ -25,6 +25,11 @@ func (s *Service) Compare(ctx context.Context, id tenants.ID, r Run, was Attempt
 		if err != nil {
 			return err
 		}
+		if tells {
+			if a, err = s.byRegister(ctx, tx, r, a); err != nil {
+				return err
+			}
+		}
 		c := comparison{attempt: a, now: s.Now()}
 		if err := tx.QueryRow(ctx, `SELECT deal_id FROM invoices WHERE id = $1`, a.InvoiceID).Scan(&c.deal); err != nil {
 			return err
@@ -32,8 +37,10 @@ func (s *Service) Compare(ctx context.Context, id tenants.ID, r Run, was Attempt
 		if c.ours, err = booked(ctx, tx, a.ID); err != nil {
 			return err
 		}
-		if failure == nil && !tells {
+		if failure == nil {
 			c.repaired(was)
+		}
+		if failure == nil && !tells {
 			c.answer(seen)
 		}
 		said, err := registered(ctx, tx, a, c.ours)
@@ -48,6 +55,37 @@ func (s *Service) Compare(ctx context.Context, id tenants.ID, r Run, was Attempt
 			r.ID, a.ID, number(c.learnt), number(failure != nil))
 		return err
 	})
+}
+
+// byRegister records what the registers say of an attempt beyond what we know, for an acquirer that cannot be asked: an
+// accountant brought them, and nothing else will tell of a payment whose notice was lost. It returns the attempt as it is
+// then.
+func (s *Service) byRegister(ctx context.Context, tx *tenants.Tx, r Run, a Attempt) (Attempt, error) {
+	in, err := lock(ctx, tx, a.InvoiceID)
+	if err != nil {
+		return a, err
+	}
+	ours, err := booked(ctx, tx, a.ID)
+	if err != nil {
+		return a, err
+	}
+	theirs, err := registered(ctx, tx, a, ours)
+	if err != nil || !theirs.any {
+		return a, err
+	}
+	because := evidence{Source: "register", Reference: r.ID.String()}
+	var found []finding
+	if theirs.captured.Minor > ours.captured.Minor {
+		found = append(found, finding{state.Fact{Kind: state.Observed, At: s.Now(), Attempt: a.ID.String(), Status: state.AttemptPaid, Amount: theirs.captured}, because})
+	}
+	if theirs.refunded > ours.refunded {
+		found = append(found, finding{state.Fact{Kind: state.RefundTotal, At: s.Now(), Attempt: a.ID.String(),
+			Amount: Money{Minor: theirs.refunded, Currency: theirs.captured.Currency}}, because})
+	}
+	if err := s.record(ctx, tx, in, r.AskedBy, "", found...); err != nil {
+		return a, err
+	}
+	return attempt(ctx, tx, a.ID)
 }
 
 func number(b bool) int {

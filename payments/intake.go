@@ -153,7 +153,7 @@ func (s *Service) told(ctx context.Context, tx *tenants.Tx, conn Connection, not
 	return s.tell(ctx, tx, provider, notice, a, seen)
 }
 
-// raiseOrphan opens an exception for money that names no attempt of ours; the deal is found by our order number.
+// raiseOrphan accounts for money that names no attempt of ours; the deal is found by our order number.
 func (s *Service) raiseOrphan(ctx context.Context, tx *tenants.Tx, conn Connection, f filed, seen Observation) error {
 	e := Exception{Kind: Orphan, Key: Orphan + ":" + conn.ID + ":" + f.ProviderRef + ":" + f.Reference, Minor: seen.Captured.Minor,
 		Currency: seen.Captured.Currency, Reference: seen.ProviderRef, OpenedAt: s.Now()}
@@ -167,7 +167,7 @@ func (s *Service) raiseOrphan(ctx context.Context, tx *tenants.Tx, conn Connecti
 	} else if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	return Raise(ctx, tx, e, in.Number)
+	return s.bookOrphan(ctx, tx, conn, e, in.Number, seen)
 }
 
 // outdated ends the wait for an acquirer that cannot be asked: once the link's time is over the attempt is expired, until

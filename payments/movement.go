@@ -73,7 +73,7 @@ const movementsSQL = `
 		SELECT * FROM ledger_entries WHERE line = 1 AND day BETWEEN $1 AND $2 AND id <= $3 AND (day, id) > ($4, $5) ORDER BY day, id LIMIT $6)
 	SELECT h.id, h.day, h.at, h.kind, coalesce(h.attempt_id::text, CASE WHEN h.kind IN ('manual', 'manual_reversed') THEN h.ref END, '') AS payment,
 		coalesce(i.number, '') AS invoice, h.deal_id, coalesce(a.acquirer, e.acquirer, '') AS acquirer, coalesce(a.reference, '') AS order_ref,
-		coalesce(a.provider_ref, '') AS provider_ref, e.currency, e.amount, e.fee, e.payout, e.non_cash,
+		coalesce(a.provider_ref, CASE WHEN h.ref LIKE 'orphan:%' THEN split_part(h.ref, ':', 3) END, '') AS provider_ref, e.currency, e.amount, e.fee, e.payout, e.non_cash,
 		coalesce(p.captured, 0) AS captured, coalesce(p.refunded, 0) AS refunded, coalesce(p.fee, 0) AS total_fee, a.paid_at AS their_time, p.refunded_at,
 		h.actor, coalesce(f.method, '') AS method, coalesce(f.reference, '') AS reference, coalesce(f.reason, '') AS reason, f.received
 	FROM head h

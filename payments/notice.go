@@ -94,7 +94,7 @@ func (s *Service) answered(ctx context.Context, tx *tenants.Tx, conn Connection,
 		case err == nil:
 			return s.precheck(ctx, tx, uuid.MustParse(conn.ID), reference, amount)
 		case errors.Is(err, ErrRefused):
-			return Rejected, nil
+			return Rejected, tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: tenants.Acquirer, Action: "precheck.refused"}, map[string]string{"why": "another_merchant"})
 		case !errors.Is(err, ErrNotice):
 			return Broken, err
 		}

@@ -77,6 +77,12 @@ func (s *Service) Pay(ctx context.Context, id tenants.ID, invoice uuid.UUID, tok
 	o.back = s.PublicURL + "/p/" + token + "/back"
 	order := o.order(lang)
 	checkout, err := s.Providers[o.attempt.Acquirer].Start(ctx, o.conn, order)
+	if errors.Is(err, ErrStarted) && s.Now().Sub(o.attempt.CreatedAt) >= startLost {
+		if err := s.abandon(ctx, id, o); err != nil {
+			return Checkout{}, err
+		}
+		return s.Pay(ctx, id, invoice, token, acquirer, lang) // with an attempt that is new, so not again
+	}
 	if err != nil {
 		return Checkout{}, s.notStarted(ctx, id, o, err)
 	}
@@ -223,10 +229,35 @@ func (s *Service) started(ctx context.Context, id tenants.ID, o opening, c Check
 	})
 }
 
+// startLost is how long after its beginning an attempt's page may still be on its way to us: longer than any call lasts.
+const startLost = time.Minute
+
+// abandon ends an attempt whose page nobody can find again: the acquirer has the order, its answer to the start was lost,
+// and it opens no order twice. The acquirer is asked first, and goes on being asked, because money may come all the same.
+// Errors: as Verify.
+func (s *Service) abandon(ctx context.Context, id tenants.ID, o opening) error {
+	if err := s.Verify(ctx, id, o.attempt.ID, evidence{Source: "status_answer", AskedAfter: "start"}); err != nil {
+		return err
+	}
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		in, err := lock(ctx, tx, o.invoice.ID)
+		if err != nil {
+			return err
+		}
+		a, err := attempt(ctx, tx, o.attempt.ID)
+		if err != nil || a.Checkout != nil || a.Status == state.Authorized || !a.Status.Live() {
+			return err
+		}
+		return s.record(ctx, tx, in, tenants.Timer, "attempt.expired", finding{
+			Fact:     state.Fact{Kind: state.Observed, At: s.Now(), Attempt: a.ID.String(), Status: state.AttemptExpired},
+			evidence: evidence{Source: "checkout", Reason: "the answer to its start was lost, and its page cannot be found again"}})
+	})
+}
+
 // notStarted keeps what a failed start proves. An unreachable acquirer proves nothing: the same attempt is started
 // again when the customer presses again. A refusal ends the attempt without calling it a failed payment.
 func (s *Service) notStarted(ctx context.Context, id tenants.ID, o opening, cause error) error {
-	if errors.Is(cause, ErrStarted) { // it has the order; ask what became of it
+	if errors.Is(cause, ErrStarted) { // it has the order; perhaps another window is being led to the page
 		return errors.Join(ErrBeingChecked, s.Hurry(ctx, id, o.attempt.ID))
 	}
 	if !errors.Is(cause, ErrRefused) && !errors.Is(cause, ErrCredentials) {

@@ -240,7 +240,7 @@ func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exc
 	switch {
 	case e.Kind == RefundUnknown:
 		status := map[string]string{"refunded": "done", "not_refunded": "refused"}[c.Decision]
-		if _, err := tx.Exec(ctx, `UPDATE refunds SET status = $2 WHERE id = $1`, strings.TrimPrefix(e.Key, RefundUnknown+":"), status); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE refunds SET status = $2 WHERE id = $1 AND status = 'unknown'`, strings.TrimPrefix(e.Key, RefundUnknown+":"), status); err != nil {
 			return err
 		}
 	case e.Kind == RefundApproval:

@@ -92,22 +92,7 @@ func (s *Service) record(ctx context.Context, tx *tenants.Tx, in Invoice, by ten
 	if err := s.keep(ctx, tx, in, after); err != nil {
 		return err
 	}
-	change := change{in: in, before: before, after: after, by: by, now: s.Now()}
-	if err := change.post(ctx, tx, fresh); err != nil {
-		return err
-	}
-	if err := change.announce(ctx, tx); err != nil {
-		return err
-	}
-	if err := change.exceptions(ctx, tx); err != nil {
-		return err
-	}
-	if after.Outstanding == 0 && after.Status != state.Cancelled {
-		if err := outbox.Drop(ctx, tx, outbox.Expire, in.ID.String(), s.Now()); err != nil {
-			return err
-		}
-	}
-	if err := outbox.Make(ctx, tx, outbox.Push, in.DealID, s.Now()); err != nil {
+	if err := s.follow(ctx, tx, change{in: in, before: before, after: after, by: by, now: s.Now()}, fresh); err != nil {
 		return err
 	}
 	for i, f := range fresh {
@@ -121,6 +106,30 @@ func (s *Service) record(ctx context.Context, tx *tenants.Tx, in Invoice, by ten
 		}
 	}
 	return nil
+}
+
+// follow writes and promises what comes of a change: entries of the ledger, notes, exceptions, checkouts to close, the push.
+func (s *Service) follow(ctx context.Context, tx *tenants.Tx, c change, fresh []finding) error {
+	if err := c.post(ctx, tx, fresh); err != nil {
+		return err
+	}
+	if err := c.announce(ctx, tx); err != nil {
+		return err
+	}
+	if err := c.exceptions(ctx, tx); err != nil {
+		return err
+	}
+	if c.after.Outstanding == 0 && c.after.Status != state.Cancelled {
+		if err := outbox.Drop(ctx, tx, outbox.Expire, c.in.ID.String(), s.Now()); err != nil {
+			return err
+		}
+	}
+	if c.after.Outstanding != c.before.Outstanding || c.after.Status != c.before.Status {
+		if err := s.closeMoot(ctx, tx, c.in.ID); err != nil {
+			return err
+		}
+	}
+	return outbox.Make(ctx, tx, outbox.Push, c.in.DealID, s.Now())
 }
 
 // named is the audit's word for a fact: the caller's, or one made of the fact.

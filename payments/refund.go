@@ -131,29 +131,27 @@ const refundDoubt = 15 * time.Minute
 func (s *Service) SendRefund(ctx context.Context, id tenants.ID, refundID uuid.UUID) (time.Time, error) {
 	var r refund
 	var o opening
+	var mine bool
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		var err error
-		r, o, err = s.refundOf(ctx, tx, refundID)
-		return err
+		mine = false
+		if r, o, err = s.refundOf(ctx, tx, refundID); err != nil || r.Status != "requested" {
+			return err
+		}
+		if _, ok := s.Providers[o.attempt.Acquirer].(Refunder); !ok {
+			return s.closeRefund(ctx, tx, &r, "refused", "the acquirer has no refund")
+		}
+		mine = true
+		return s.closeRefund(ctx, tx, &r, "sending", "")
 	})
 	if err != nil || r.Status == "done" || r.Status == "refused" || r.Status == "waiting" {
 		return time.Time{}, err
 	}
-	provider := s.Providers[o.attempt.Acquirer]
-	if r.Status == "requested" {
-		refunder, ok := provider.(Refunder)
-		if !ok {
-			return time.Time{}, s.closeRefund(ctx, id, r, "refused", "the acquirer has no refund")
-		}
-		if err := s.closeRefund(ctx, id, r, "sending", ""); err != nil {
-			return time.Time{}, err
-		}
-		now := s.Now()
-		r.SentAt = &now
-		err := refunder.Refund(ctx, o.conn, o.order("en"), r.ID.String(), Money{Minor: r.Minor, Currency: r.Currency})
+	if mine {
+		err := s.Providers[o.attempt.Acquirer].(Refunder).Refund(ctx, o.conn, o.order("en"), r.ID.String(), r.amount())
 		switch {
 		case errors.Is(err, ErrRefused), errors.Is(err, ErrCredentials):
-			return time.Time{}, s.closeRefund(ctx, id, r, "refused", "the acquirer refused the refund")
+			return time.Time{}, s.endRefund(ctx, id, &r, "refused", "the acquirer refused the refund")
 		case err != nil:
 			s.Log.WarnContext(ctx, "refund unclear", "tenant", id, "refund", r.ID, "err", err)
 		}
@@ -176,18 +174,22 @@ func (s *Service) judgeRefund(ctx context.Context, id tenants.ID, r refund) (tim
 	case err != nil:
 		return time.Time{}, err
 	case total >= r.Before+r.Minor:
-		return time.Time{}, s.closeRefund(ctx, id, r, "done", "")
+		return time.Time{}, s.endRefund(ctx, id, &r, "done", "")
 	case r.SentAt != nil && s.Now().Sub(*r.SentAt) > refundDoubt:
-		return s.Now().Add(time.Hour), s.closeRefund(ctx, id, r, "unknown", "")
+		return s.Now().Add(time.Hour), s.endRefund(ctx, id, &r, "unknown", "")
 	}
 	return s.Now().Add(30 * time.Second), nil
 }
 
+// refundOf reads a refund, and nobody else changes it until the transaction ends.
 func (s *Service) refundOf(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (r refund, o opening, err error) {
 	if r, err = one(tenants.Row[refund](ctx, tx, `SELECT `+refundColumns+` FROM refunds WHERE id = $1`, id)); err != nil {
 		return r, o, err
 	}
-	if o.invoice, err = Get(ctx, tx, r.InvoiceID); err != nil {
+	if o.invoice, err = lock(ctx, tx, r.InvoiceID); err != nil {
+		return r, o, err
+	}
+	if r, err = one(tenants.Row[refund](ctx, tx, `SELECT `+refundColumns+` FROM refunds WHERE id = $1 FOR UPDATE`, id)); err != nil {
 		return r, o, err
 	}
 	if o.attempt, err = attempt(ctx, tx, r.AttemptID); err != nil {
@@ -199,29 +201,45 @@ func (s *Service) refundOf(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (r
 	return r, o, err
 }
 
-func (s *Service) closeRefund(ctx context.Context, id tenants.ID, r refund, status, why string) error {
+// endRefund is closeRefund in a transaction of its own.
+func (s *Service) endRefund(ctx context.Context, id tenants.ID, r *refund, status, why string) error {
 	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		in, err := lock(ctx, tx, r.InvoiceID)
-		if err != nil {
-			return err
+		was := *r
+		err := s.closeRefund(ctx, tx, &was, status, why)
+		if err == nil {
+			*r = was
 		}
-		tag, err := tx.Exec(ctx, `UPDATE refunds SET status = $2, before = $3, sent_at = coalesce(sent_at, $4) WHERE id = $1 AND status <> $2`,
-			r.ID, status, r.Before, s.Now())
-		if err != nil || tag.RowsAffected() == 0 {
-			return err
-		}
-		key := RefundUnknown + ":" + r.ID.String()
-		switch status {
-		case "unknown":
-			err = Raise(ctx, tx, Exception{Kind: RefundUnknown, Key: key, DealID: in.DealID, InvoiceID: &in.ID, AttemptID: &r.AttemptID,
-				Minor: r.Minor, Currency: r.Currency, Reference: in.Reference, OpenedAt: s.Now()}, in.Number)
-		case "done", "refused":
-			err = Settle(ctx, tx, key, tenants.Acquirer, status, s.Now())
-		}
-		if err != nil {
-			return err
-		}
-		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: r.AskedBy, Action: "refund." + status, DealID: in.DealID, Invoice: &in.ID,
-			Before: string(in.Status), After: string(in.Status)}, map[string]string{"refund": r.ID.String(), "why": why})
+		return err
 	})
+}
+
+// closeRefund moves a refund from the status it was read in; if somebody else moved it meanwhile, theirs stands.
+func (s *Service) closeRefund(ctx context.Context, tx *tenants.Tx, r *refund, status, why string) error {
+	in, err := lock(ctx, tx, r.InvoiceID)
+	if err != nil {
+		return err
+	}
+	if r.SentAt == nil {
+		now := s.Now()
+		r.SentAt = &now
+	}
+	tag, err := tx.Exec(ctx, `UPDATE refunds SET status = $2, before = $3, sent_at = $4 WHERE id = $1 AND status = $5 AND status <> $2`,
+		r.ID, status, r.Before, r.SentAt, r.Status)
+	if err != nil || tag.RowsAffected() == 0 {
+		return err
+	}
+	r.Status = status
+	key := RefundUnknown + ":" + r.ID.String()
+	switch status {
+	case "unknown":
+		err = Raise(ctx, tx, Exception{Kind: RefundUnknown, Key: key, DealID: in.DealID, InvoiceID: &in.ID, AttemptID: &r.AttemptID,
+			Minor: r.Minor, Currency: r.Currency, Reference: in.Reference, OpenedAt: s.Now()}, in.Number)
+	case "done", "refused":
+		err = Settle(ctx, tx, key, tenants.Acquirer, status, s.Now())
+	}
+	if err != nil {
+		return err
+	}
+	return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: r.AskedBy, Action: "refund." + status, DealID: in.DealID, Invoice: &in.ID,
+		Before: string(in.Status), After: string(in.Status)}, map[string]string{"refund": r.ID.String(), "why": why})
 }

@@ -107,6 +107,7 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 	if _, tells := provider.(Teller); tells { // it cannot be asked
 		return seen, nil
 	}
+	s.shut(ctx, provider, o)
 	seen, err = provider.Look(ctx, o.conn, o.order("en"))
 	if err != nil && !errors.Is(err, ErrNothingNew) {
 		return seen, err
@@ -118,6 +119,43 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 		}
 		return s.observe(ctx, tx, in, o.attempt, seen, because)
 	})
+}
+
+// shut closes a checkout that nobody should pay any more, where the acquirer can: what is paid there would need a person.
+// It proves nothing: what became of the checkout is asked for.
+func (s *Service) shut(ctx context.Context, provider Provider, o opening) {
+	closer, able := provider.(Canceller)
+	if !able || !moot(o.invoice, o.attempt) {
+		return
+	}
+	if err := closer.CancelCheckout(ctx, o.conn, o.order("en")); err != nil {
+		s.Log.InfoContext(ctx, "checkout not closed", "connection", o.conn.ID, "attempt", o.attempt.ID, "err", err)
+	}
+}
+
+// moot says whether an attempt is open although its link is closed, or another amount is owed by now.
+func moot(in Invoice, a Attempt) bool {
+	closed := in.Status == state.Cancelled || in.Status == state.Expired || a.Minor != in.Outstanding
+	return closed && a.Status != state.Authorized && a.Status.Live()
+}
+
+// closeMoot promises to look at once at what an invoice left open at acquirers that can close it.
+func (s *Service) closeMoot(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) error {
+	in, err := Get(ctx, tx, invoice)
+	if err != nil {
+		return err
+	}
+	all, err := Attempts(ctx, tx, invoice)
+	if err != nil {
+		return err
+	}
+	var open []string
+	for _, a := range all {
+		if _, able := s.Providers[a.Acquirer].(Canceller); able && moot(in, a) {
+			open = append(open, a.ID.String())
+		}
+	}
+	return outbox.MakeAll(ctx, tx, outbox.Check, open, s.Now())
 }
 
 // observe turns an acquirer's answer into facts.

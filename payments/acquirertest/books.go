@@ -176,6 +176,9 @@ func (b *Books) Pay(ref string, outcome Outcome) (Payment, error) {
 			p.Status = Authorized
 		case WrongAmount:
 			p.Captured.Minor = max(1, p.Asked.Minor/2)
+			if whole := p.Captured.Minor / 100 * 100; whole > 0 && p.Asked.Minor%100 == 0 { // an acquirer of whole dram stays one
+				p.Captured.Minor = whole
+			}
 		case WrongCurrency:
 			p.Captured.Currency = "USD"
 			if p.Asked.Currency == "USD" {
@@ -224,6 +227,21 @@ func (b *Books) Refund(ref string, minor int64) (Payment, error) {
 	})
 }
 
+// Reverse undoes a payment as bank staff does: what is held or was taken goes back whole.
+func (b *Books) Reverse(ref string) (Payment, error) {
+	return b.Change(ref, func(p *Payment) error {
+		switch p.Status {
+		case Captured:
+			p.Refunded = p.Captured.Minor
+		case Authorized:
+		default:
+			return ErrNotNow
+		}
+		p.Status = Cancelled
+		return nil
+	})
+}
+
 // Dispute opens a chargeback of minor units (0 means the whole payment), or closes the last one.
 func (b *Books) Dispute(ref string, minor int64, status string) (Payment, error) {
 	return b.Change(ref, func(p *Payment) error {
@@ -253,14 +271,24 @@ type Entry struct {
 	Status   Status `json:"status"`
 	Captured int64  `json:"captured_minor"`
 	Refunded int64  `json:"refunded_minor"`
+	Disputed int64  `json:"disputed_minor,omitempty"` // chargebacks that are not decided
+	Lost     int64  `json:"lost_minor,omitempty"`     // chargebacks that took the money back
 }
 
 // Entry is the payment's line in the books. What is only held is not captured.
 func (p Payment) Entry() Entry {
 	e := Entry{Ref: p.Ref, Order: p.Order, Amount: p.Asked.Minor, Status: p.Status, Refunded: p.Refunded,
 		Currency: cmp.Or(p.Captured.Currency, p.Asked.Currency)}
-	if p.Taken() {
+	if p.Taken() || p.Refunded > 0 { // a payment that was undone had been taken
 		e.Captured = p.Captured.Minor
+	}
+	for _, d := range p.Disputes {
+		switch d.Status {
+		case "opened":
+			e.Disputed += d.Minor
+		case "lost":
+			e.Lost += d.Minor
+		}
 	}
 	return e
 }

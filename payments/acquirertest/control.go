@@ -56,11 +56,13 @@ type request struct {
 }
 
 // Routes adds the control API of an acquirer to mux. Every answer comes after the books were written; notices follow.
-// Beside the documented routes there are: capture (held money is taken), orphan (a payment we never asked for),
+// Beside the documented routes there are: capture (held money is taken), reverse (staff undoes a
+// payment), orphan (a payment we never asked for),
 // merchant (the answers name another merchant), late (an expired page still takes money).
 func (d Desk) Routes(mux *http.ServeMux) {
 	d.route(mux, "pay", d.pay)
 	d.route(mux, "refund", func(in request) (Payment, error) { return d.Books.Refund(in.Ref, in.Amount) })
+	d.route(mux, "reverse", func(in request) (Payment, error) { return d.Books.Reverse(in.Ref) })
 	d.route(mux, "capture", func(in request) (Payment, error) { return d.Books.Capture(in.Ref) })
 	d.route(mux, "dispute", func(in request) (Payment, error) {
 		return d.Books.Dispute(in.Ref, in.Amount, cmp.Or(in.Status, "opened"))

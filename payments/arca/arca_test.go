@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -348,4 +349,27 @@ func TestDocumentedRegistrationsAreUnderstood(t *testing.T) {
 			require.Equal(t, "32faa424-858a-4f22-92c5-a50a9cfe56dc", checkout.ProviderRef)
 		}
 	}
+}
+
+func TestDocumentedRefundsAreUnderstood(t *testing.T) {
+	double, server, p := bank(t, arcatest.Config{})
+	o := paid(t, server, p, 1)
+	for file, want := range map[string]error{"refund-ok": nil, "reverse-wrong-state": payments.ErrUnknown} { // 7 is "not in this state" and "system error" alike
+		var d documented
+		read(t, fixtures+file+".json", &d)
+		c := connection(password)
+		c.HTTP = &http.Client{Transport: scripted{"refund.do": string(d.Response.Body)}}
+		require.ErrorIs(t, p.Refund(t.Context(), c, o, "r", payments.Money{Minor: 500_000, Currency: "AMD"}), want, file)
+	}
+	require.Zero(t, double.Books()[0].Refunded)
+}
+
+// scripted answers one operation by itself and sends all others on.
+type scripted map[string]string
+
+func (s scripted) RoundTrip(r *http.Request) (*http.Response, error) {
+	if body, ok := s[path.Base(r.URL.Path)]; ok {
+		return providertest.Answer(http.StatusOK, body).Transport.RoundTrip(r)
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }

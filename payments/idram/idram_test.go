@@ -254,7 +254,7 @@ func TestTheAnswerDecidesAboutTheMoney(t *testing.T) {
 		} else {
 			require.Eventually(t, func() bool { return len(double.Alerts()) == 1 }, 5*time.Second, 5*time.Millisecond, outcome)
 		}
-		require.Equal(t, kept, double.Books()[0].Captured == order(1).Amount.Minor, outcome)
+		require.Equal(t, kept, double.Books()[0].Captured-double.Books()[0].Refunded == order(1).Amount.Minor, outcome)
 		require.Equal(t, !kept, double.Books()[0].Status == "cancelled", outcome)
 	}
 }
@@ -322,4 +322,35 @@ func FuzzCall(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, form["EDP_BILL_NO"], seen.Reference)
 	})
+}
+
+// The documented effects of answers, compared with what each outcome answers.
+func TestEachOutcomeHasTheDocumentedEffect(t *testing.T) {
+	text, err := os.ReadFile(fixtures + "reply-semantics.json")
+	if err != nil {
+		t.Skip("the documented answers are not beside this checkout")
+	}
+	var doc struct {
+		Replies []struct {
+			HTTP   any    `json:"http"`
+			Body   string `json:"body"`
+			Effect string `json:"idram_effect"`
+		} `json:"confirmation_reply"`
+	}
+	require.NoError(t, json.Unmarshal(text, &doc))
+	effect := func(status int, body string) string {
+		for _, r := range doc.Replies {
+			switch {
+			case r.HTTP == float64(status) && (r.Body == body || r.Body == "anything else"), r.HTTP == "not 2xx" && status/100 != 2:
+				return strings.Fields(r.Effect)[1%len(strings.Fields(r.Effect))]
+			}
+		}
+		return ""
+	}
+	p := idram.New(idram.Config{})
+	for outcome, want := range map[payments.Outcome]string{payments.Accepted: "final", payments.Duplicate: "final", payments.Rejected: "automatically",
+		payments.Unverified: "stays", payments.Broken: "stays"} {
+		status, _, body := p.Reply(outcome)
+		require.Equal(t, want, effect(status, string(body)), outcome)
+	}
 }

@@ -19,8 +19,8 @@ const (
 	// Receivable is credited with money of the invoice's currency, also while it is under review, as the fold counts it
 	// in paid. Refunds do not touch it: they add to history and take nothing away.
 	Receivable Account = "receivable"
-	// Unmatched is credited with money of another currency than the invoice's: it cannot be set against the claim,
-	// whatever a person decides, until it goes back.
+	// Unmatched is credited with money that cannot be set against a claim, whatever a person decides, until it goes back:
+	// of another currency than the invoice's, or of no attempt of ours.
 	Unmatched Account = "unmatched"
 	// Transfers is money that a person moved from one invoice to another. Each of the two posts its own side, so over the
 	// tenant it holds nothing.
@@ -166,7 +166,7 @@ func (t taken) until(next taken) []Transaction {
 
 // money is an amount of what was captured, as the ledger names its currency.
 func (t taken) money(minor int64) state.Money {
-	return state.Money{Minor: minor, Currency: code(t.Captured.Currency)}
+	return state.Money{Minor: minor, Currency: Code(t.Captured.Currency)}
 }
 
 // claim is the account that captured money is credited to.
@@ -191,9 +191,9 @@ func (t taken) dispute() []Entry {
 	return append(move(t.money(t.Disputed), Disputes, Acquirer), move(t.money(t.Lost), Chargebacks, Acquirer)...)
 }
 
-// code is the currency as it stands in the ledger. What an acquirer did not name, or not by a code, is XXX: ISO 4217's
+// Code is the currency as it stands in the ledger. What an acquirer did not name, or not by a code, is XXX: ISO 4217's
 // word for no currency.
-func code(currency string) string {
+func Code(currency string) string {
 	if len(currency) != 3 {
 		return "XXX"
 	}

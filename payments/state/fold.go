@@ -154,12 +154,16 @@ type (
 	dispute  struct{ attempt, ref string }
 )
 
-// Fold returns the picture of an invoice of this amount after these facts.
-func Fold(amount Money, facts []Fact) Picture {
-	t := &tally{amount: amount, attempts: map[string]*AttemptPicture{}, back: map[returned]int64{},
+func newTally(amount Money) *tally {
+	return &tally{amount: amount, attempts: map[string]*AttemptPicture{}, back: map[returned]int64{},
 		received: map[string]Fact{}, reversed: map[string]bool{}, opened: map[dispute]Money{},
 		closed: map[dispute]bool{}, lost: map[dispute]Money{}, given: map[dispute]Money{}, moves: map[string]move{},
 		arrived: map[string]time.Time{}, undone: map[string]bool{}}
+}
+
+// Fold returns the picture of an invoice of this amount after these facts.
+func Fold(amount Money, facts []Fact) Picture {
+	t := newTally(amount)
 	for _, f := range facts {
 		t.add(f)
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/dealpay/dealpay/payments/wire"
 )
 
-// Look asks for the session. A status that is not understood, an unknown session, or money without an amount is
+// Look asks for the session. A cancelled one has all its money back, which is a refund if it had been captured before.
+// A status that is not understood, an unknown session, or money without an amount is
 // ErrNothingNew, with the API's word in Code.
 func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.Order) (payments.Observation, error) {
 	if !wire.Plain(o.ProviderRef) {
@@ -42,10 +43,13 @@ func (p *Provider) observe(s session, merchant string, o payments.Order) (paymen
 	obs.Status = status
 	obs.Foreign = (s.ID != "" && s.ID != o.ProviderRef) || (s.Order != "" && s.Order != o.Reference) ||
 		(s.Merchant != "" && merchant != "" && s.Merchant != merchant)
+	captured, refunded, ok := s.money()
+	if status == state.AttemptCancelled && ok {
+		obs.Refunded, _ = p.inward(captured, s.Currency)
+	}
 	if status != state.AttemptPaid {
 		return obs, nil
 	}
-	captured, refunded, ok := s.money()
 	if !ok {
 		obs.Status = ""
 		return obs, fmt.Errorf("%w: vposam: paid, but the amounts make no sense", payments.ErrNothingNew)

@@ -186,11 +186,12 @@ func (s *Server) full(p acquirertest.Payment) map[string]any {
 		out["ResponseCode"], out["ActionCode"], out["PrimaryRC"], out["Description"] = "0-2007", "-2007", "-2007", "Decline. Payment time limit"
 	default:
 		left := payments.Money{Minor: p.Captured.Minor - p.Refunded, Currency: p.Captured.Currency}
-		if !p.Taken() { // held, or void
-			left.Minor = 0
+		back := payments.Money{Minor: p.Refunded, Currency: p.Captured.Currency}
+		if !p.Taken() { // held, or void, which is no refund
+			left.Minor, back.Minor = 0, 0
 		}
 		out["Currency"], out["ApprovedAmount"], out["DepositedAmount"] = number(p.Captured.Currency), decimal(p.Captured), decimal(left)
-		out["RefundedAmount"] = decimal(payments.Money{Minor: p.Refunded, Currency: p.Captured.Currency})
+		out["RefundedAmount"] = decimal(back)
 		out["DateTime"] = p.PaidAt.In(time.FixedZone("AMT", 4*60*60)).Format("02/01/2006 15:04:05")
 	}
 	if p.Merchant != "" {
@@ -238,14 +239,10 @@ func (s *Server) refund(w http.ResponseWriter, in request) {
 
 func (s *Server) cancel(w http.ResponseWriter, in request) {
 	s.settle(w, in, "OK", "Reversal is impossible for current transaction state", func(p acquirertest.Payment) error {
-		_, err := s.books.Change(p.Ref, func(p *acquirertest.Payment) error {
-			held := p.Status == acquirertest.Captured || p.Status == acquirertest.Authorized
-			if !held || s.Control.Clock.Now().Sub(p.PaidAt) > longest {
-				return acquirertest.ErrNotNow
-			}
-			p.Status = acquirertest.Cancelled
-			return nil
-		})
+		if s.Control.Clock.Now().Sub(p.PaidAt) > longest {
+			return acquirertest.ErrNotNow
+		}
+		_, err := s.books.Reverse(p.Ref)
 		return err
 	})
 }

@@ -48,10 +48,10 @@ func (s *Server) speak(p acquirertest.Payment, n int, delay time.Duration) {
 	s.tell(kind, about, n, delay)
 }
 
-// tell sends an event. It is dated by the real clock, as the receiver's is, and anew for each try.
+// tell sends an event, signed anew for each try.
 func (s *Server) tell(kind string, about object, n int, delay time.Duration) {
 	hook := s.hook
-	body, _ := json.Marshal(object{"id": newID("evt_"), "object": "event", "type": kind, "created": time.Now().Unix(),
+	body, _ := json.Marshal(object{"id": newID("evt_"), "object": "event", "type": kind, "created": s.cfg.Dates().Unix(),
 		"livemode": s.live(), "api_version": "2024-12-18.acacia", "data": object{"object": about}})
 	s.courier.Send(acquirertest.Notice{Name: "notice " + kind, Make: func(ctx context.Context, forged bool) (*http.Request, error) {
 		if hook == "" {
@@ -67,7 +67,7 @@ func (s *Server) tell(kind string, about object, n int, delay time.Duration) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodPost, hook, bytes.NewReader(body))
 		if err == nil {
 			r.Header.Set("Content-Type", "application/json; charset=utf-8")
-			r.Header.Set("Stripe-Signature", Sign(body, time.Now(), secrets...))
+			r.Header.Set("Stripe-Signature", Sign(body, s.cfg.Dates(), secrets...))
 		}
 		return r, err
 	}}, n, delay)

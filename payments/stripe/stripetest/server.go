@@ -29,6 +29,7 @@ type Config struct {
 	PendingRefunds   bool   // refunds stay pending until POST /_control/refund_status
 	PerSecond        int    // requests let through; 100, as for live keys
 	HTTP             *http.Client
+	Dates            func() time.Time // of events and their signatures; time.Now, since the receiver's clock is real
 }
 
 // Server is the double. It serves the API, the hosted page under /c/pay/ and the control API under /_control/, with two
@@ -70,6 +71,9 @@ func New(cfg Config) *Server {
 	cfg.SecretKey = cmp.Or(cfg.SecretKey, "sk_test_demo")
 	cfg.WebhookSecret = cmp.Or(cfg.WebhookSecret, "whsec_test_demo")
 	cfg.PerSecond = cmp.Or(cfg.PerSecond, 100)
+	if cfg.Dates == nil {
+		cfg.Dates = time.Now
+	}
 	s := &Server{Control: standintest.New(), cfg: cfg, hook: cfg.WebhookURL}
 	s.books = acquirertest.NewBooks(s.Control.Clock.Now)
 	s.courier = acquirertest.NewCourier(cfg.HTTP, s.Control)

@@ -228,7 +228,7 @@ func (s *Server) orphan(amount payments.Money, hook string) acquirertest.Payment
 		Status: acquirertest.Captured, PaidAt: s.Control.Clock.Now(), NotifyURL: hook})
 }
 
-// announce sends the event of what the payment has become. Notices are dated by the real clock, as the receiver's is.
+// announce sends the event of what the payment has become.
 func (s *Server) announce(p acquirertest.Payment, n int, delay time.Duration) {
 	kind := "payment_session." + string(p.Status)
 	if len(p.Disputes) > 0 {
@@ -238,7 +238,7 @@ func (s *Server) announce(p acquirertest.Payment, n int, delay time.Duration) {
 	if hook == "" {
 		hook = p.NotifyURL
 	}
-	body, _ := json.Marshal(map[string]any{"id": newID("evt_"), "type": kind, "createdAt": time.Now().UTC().Format(time.RFC3339),
+	body, _ := json.Marshal(map[string]any{"id": newID("evt_"), "type": kind, "createdAt": s.cfg.Dates().UTC().Format(time.RFC3339),
 		"data": s.session(nil, p)})
 	s.courier.Send(acquirertest.Notice{Name: "notice " + kind, Make: func(ctx context.Context, forged bool) (*http.Request, error) {
 		if hook == "" {
@@ -253,7 +253,7 @@ func (s *Server) announce(p acquirertest.Payment, n int, delay time.Duration) {
 			secret = "not the secret"
 		}
 		r.Header.Set("Content-Type", "application/json")
-		r.Header.Set("X-Vpos-Signature", Sign(secret, body, time.Now()))
+		r.Header.Set("X-Vpos-Signature", Sign(secret, body, s.cfg.Dates()))
 		return r, nil
 	}}, n, delay)
 }

@@ -19,14 +19,15 @@ const Host = "api.vpos.am"
 
 // Config of the double. Zero values mean what the comments say.
 type Config struct {
-	Token         string        // the merchant's; "vpos-test-token"
-	WebhookSecret string        // "vpos-test-secret"
-	MerchantID    string        // named in every answer; "merchant-1"
-	PublicSuffix  string        // after the host in checkout URLs, such as ".localhost:8090"; empty: the host that was asked
-	WebhookURL    string        // registered at onboarding; empty: each session's metadata.webhookUrl
-	SessionTTL    time.Duration // 20 minutes, on the double's clock
-	PerSecond     int           // requests let through; 100
-	HTTP          *http.Client  // delivers notices
+	Token         string           // the merchant's; "vpos-test-token"
+	WebhookSecret string           // "vpos-test-secret"
+	MerchantID    string           // named in every answer; "merchant-1"
+	PublicSuffix  string           // after the host in checkout URLs, such as ".localhost:8090"; empty: the host that was asked
+	WebhookURL    string           // registered at onboarding; empty: each session's metadata.webhookUrl
+	SessionTTL    time.Duration    // 20 minutes, on the double's clock
+	PerSecond     int              // requests let through; 100
+	HTTP          *http.Client     // delivers notices
+	Dates         func() time.Time // of notices and their signatures; time.Now, since the receiver's clock is real
 }
 
 // Server is the double. It serves the API, the hosted page under /pay/ and the control API under /_control/.
@@ -60,6 +61,9 @@ func New(cfg Config) *Server {
 	cfg.MerchantID = cmp.Or(cfg.MerchantID, "merchant-1")
 	cfg.SessionTTL = cmp.Or(cfg.SessionTTL, 20*time.Minute)
 	cfg.PerSecond = cmp.Or(cfg.PerSecond, 100)
+	if cfg.Dates == nil {
+		cfg.Dates = time.Now
+	}
 	s := &Server{Control: standintest.New(), cfg: cfg, keys: map[string]reply{}}
 	s.books = acquirertest.NewBooks(s.Control.Clock.Now)
 	s.courier = acquirertest.NewCourier(cfg.HTTP, s.Control)

@@ -1,0 +1,102 @@
+package ameria_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/ameria"
+	"github.com/dealpay/dealpay/payments/providertest"
+)
+
+// vector is a documented call with its answer.
+type vector struct {
+	Request struct {
+		Path string         `json:"path"`
+		Body map[string]any `json:"body"`
+	} `json:"request"`
+	Response struct {
+		Status int             `json:"http_status"`
+		Body   json.RawMessage `json:"body"`
+	} `json:"response"`
+	Query string `json:"query"`
+}
+
+func documented(t *testing.T, name string) (v vector) {
+	t.Helper()
+	text, err := os.ReadFile("../../../shared/fixtures/acquirers/ameriabank/" + name + ".json")
+	if err != nil {
+		t.Skip("the documented answers are not beside this checkout")
+	}
+	require.NoError(t, json.Unmarshal(text, &v), name)
+	return v
+}
+
+// answering is a connection to a bank that gives this answer.
+func (v vector) answering() payments.Connection {
+	c := connection("test-pass")
+	c.HTTP = providertest.Answer(v.Response.Status, string(v.Response.Body))
+	return c
+}
+
+func TestDocumentedCallsAreMadeAndUnderstood(t *testing.T) {
+	p := ameria.New(ameria.Config{Offset: 2350300})
+	for name, want := range map[string]error{"init-ok": nil, "init-bad-credentials": payments.ErrCredentials, "init-test-amount-rule": payments.ErrRefused} {
+		checkout, err := p.Start(t.Context(), documented(t, name).answering(), order(1))
+		require.ErrorIs(t, err, want, name)
+		if want == nil {
+			require.Equal(t, "7f3c2b10-4d5e-4a6b-9c8d-1e2f3a4b5c6d", strings.ToLower(checkout.ProviderRef))
+			require.Equal(t, "https://servicestest.ameriabank.am/VPOS/Payments/Pay?id=7F3C2B10-4D5E-4A6B-9C8D-1E2F3A4B5C6D&lang=am", checkout.URL)
+		}
+	}
+	for name, want := range map[string]error{"getpaymentid-ok": nil, "getpaymentid-bad-credentials": payments.ErrCredentials} {
+		require.ErrorIs(t, p.Check(t.Context(), documented(t, name).answering()), want, name)
+	}
+	o := order(1)
+	o.ProviderRef = "7F3C2B10-4D5E-4A6B-9C8D-1E2F3A4B5C6D"
+	for name, want := range map[string]error{"refund-ok": nil, "refund-too-much": payments.ErrRefused} {
+		require.ErrorIs(t, p.Refund(t.Context(), documented(t, name).answering(), o, "r", payments.Money{Minor: 400, Currency: "AMD"}), want, name)
+	}
+}
+
+func TestRequestsHaveTheDocumentedFields(t *testing.T) {
+	double, _, p := bank(t)
+	c := connection("pass-8c7b6a")
+	checkout, err := p.Start(t.Context(), c, order(1))
+	require.NoError(t, err)
+	o := order(1)
+	o.ProviderRef = checkout.ProviderRef
+	require.NoError(t, p.Check(t.Context(), c))
+	require.ErrorIs(t, p.Refund(t.Context(), c, o, "r", ten), payments.ErrRefused, "nothing was paid")
+	requests := double.Control.Requests()
+	for i, name := range []string{"init-ok", "getpaymentid-ok", "refund-ok"} {
+		v := documented(t, name)
+		var sent map[string]any
+		require.NoError(t, json.Unmarshal([]byte(requests[i].Body), &sent))
+		require.Equal(t, v.Request.Path, requests[i].Path)
+		require.Equal(t, slices.Sorted(maps.Keys(v.Request.Body)), slices.Sorted(maps.Keys(sent)), name)
+		for field, value := range v.Request.Body {
+			require.IsType(t, value, sent[field], "%s of %s", field, name)
+		}
+	}
+}
+
+// The browser's return names no signature, so that whatever it says is no notice.
+func TestTheDocumentedReturnsProveNothing(t *testing.T) {
+	for _, name := range []string{"backurl-success", "backurl-failure"} {
+		v := documented(t, name)
+		q, err := url.ParseQuery(v.Query)
+		require.NoError(t, err)
+		require.NotEmpty(t, q.Get("resposneCode"))
+		_, err = ameria.New(ameria.Config{}).Hear(connection("p"), payments.Notice{Method: http.MethodGet, Query: v.Query, Body: []byte(v.Query)})
+		require.ErrorIs(t, err, payments.ErrNotice)
+	}
+}

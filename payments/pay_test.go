@@ -1,0 +1,122 @@
+package payments_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/arca"
+	"github.com/dealpay/dealpay/payments/arca/arcatest"
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/stripe"
+	"github.com/dealpay/dealpay/payments/stripe/stripetest"
+	"github.com/dealpay/dealpay/payments/tilltest"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
+	"github.com/dealpay/dealpay/tenants/standintest"
+	"github.com/stretchr/testify/require"
+)
+
+// attempts are an invoice's, in order.
+func (s *shop) attempts(in payments.Invoice) (all []payments.Attempt) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
+		all, err = payments.Attempts(ctx, tx, in.ID)
+		return err
+	})
+	return all
+}
+
+// press presses Pay for an acquirer.
+func (s *shop) press(in payments.Invoice, acquirer string) (payments.Checkout, error) {
+	return s.Pay(s.Context(), s.ID, in.ID, "token", acquirer, "en")
+}
+
+func TestAnOrderWhosePageNobodyKnowsGivesWayToANewOne(t *testing.T) {
+	s := newShop(t)
+	double := arcatest.New(arcatest.Config{})
+	t.Cleanup(double.Close)
+	bank := httptest.NewServer(double)
+	t.Cleanup(bank.Close)
+	s.Providers["arca"] = arca.New(arca.Config{Gateways: map[string]string{"ipay-test": bank.URL + "/payment/rest/"}, Now: double.Control.Clock.Now})
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "arca", map[string]string{"gateway": "ipay-test", "username": "shop_api", "password": "test-pass"}, true))
+	in := s.Invoice("1", 1_500_000)
+
+	require.NoError(t, double.Control.Order(standintest.Fault{Kind: standintest.DropAfterCommit, Match: "register.do"}))
+	_, err := s.press(in, "arca")
+	require.ErrorIs(t, err, payments.ErrUnavailable)
+	_, err = s.press(in, "arca")
+	require.ErrorIs(t, err, payments.ErrBeingChecked, "another window may be on its way to the page")
+	require.Len(t, double.Books(), 1)
+	s.Clock = s.Clock.Add(time.Minute)
+	checkout, err := s.press(in, "arca")
+	require.NoError(t, err)
+	again, err := s.press(in, "arca")
+	require.NoError(t, err)
+	require.Equal(t, checkout.URL, again.URL)
+
+	all := s.attempts(in)
+	require.Len(t, all, 2)
+	require.Equal(t, []state.AttemptStatus{state.AttemptExpired, state.Pending}, []state.AttemptStatus{all[0].Status, all[1].Status})
+	require.Equal(t, state.AwaitingPayment, s.Read(in.ID).Status)
+	books := double.Books()
+	require.Equal(t, []string{all[0].Reference, all[1].Reference}, []string{books[0].Order, books[1].Order}, "a number of its own")
+	next, err := s.Check(t.Context(), s.ID, all[0].ID)
+	require.NoError(t, err)
+	require.NotZero(t, next, "money that comes for it all the same is seen")
+}
+
+func TestACheckoutNobodyShouldPayAnyMoreIsClosedAtTheAcquirer(t *testing.T) {
+	s := newShop(t)
+	double := stripetest.New(stripetest.Config{})
+	t.Cleanup(double.Close)
+	bank := httptest.NewServer(double)
+	t.Cleanup(bank.Close)
+	s.Providers["stripe"] = stripe.New(stripe.Config{BaseURL: bank.URL, Now: s.Now})
+	s.Clock = time.Now() // as the double's
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "stripe", map[string]string{"secret_key": "sk_test_demo", "webhook_secret": "whsec_test_demo"}, true))
+	for name, end := range map[string]func(payments.Invoice) error{
+		"cancelled": func(in payments.Invoice) error {
+			_, err := s.Cancel(t.Context(), s.ID, s.By, in.ID)
+			return err
+		},
+		"replaced": func(in payments.Invoice) error {
+			_, err := s.Replace(t.Context(), s.ID, s.By, in.ID, payments.NewInvoice{Terms: payments.Terms{ExpiresAt: s.Clock.Add(time.Hour)}})
+			return err
+		},
+		"partly paid in cash": func(in payments.Invoice) error {
+			_, _, err := s.Receive(t.Context(), s.ID, s.By, in.ID, payments.Received{Method: "cash", Amount: tilltest.AMD(500_000), ReceivedAt: s.Clock,
+				Reference: "K-1", Reason: "At the counter"})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := s.Invoice("1", 1_500_000)
+			_, err := s.press(in, "stripe")
+			require.NoError(t, err)
+			a := s.attempts(in)[0]
+			_, err = s.Check(t.Context(), s.ID, a.ID)
+			require.NoError(t, err)
+			require.Equal(t, state.Pending, s.attempts(in)[0].Status, "an open link keeps its checkout")
+			require.NoError(t, end(in))
+			require.True(t, s.due(outbox.Check, a.ID.String()), "it is looked at now")
+			_, err = s.Check(t.Context(), s.ID, a.ID)
+			require.NoError(t, err)
+			require.Equal(t, state.AttemptExpired, s.attempts(in)[0].Status)
+			books := double.Books()
+			require.Equal(t, "expired", string(books[len(books)-1].Status))
+		})
+	}
+}
+
+// due says whether a promise is due now.
+func (s *shop) due(kind outbox.Kind, key string) (due bool) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM outbox WHERE kind = $1 AND key = $2 AND done_at IS NULL AND due_at <= $3)`,
+			string(kind), key, s.Now()).Scan(&due)
+	})
+	return due
+}
