@@ -20,7 +20,8 @@ var (
 		"POST /exceptions/:id/resolve", "POST /invoices/:id/replace", "GET /invoices/:id/message", "POST /deals/:deal_id/plan"}
 	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports",
 		"GET /reconciliations", "POST /reconciliations", "GET /reconciliations/:id", "POST /reconciliations/:id/mismatches/:n", "POST /registers",
-		"GET /registers/:acquirer/mapping", "PUT /registers/:acquirer/mapping", "POST /periods/:month/lock"}, forManagers...)
+		"GET /registers/:acquirer/mapping", "PUT /registers/:acquirer/mapping", "POST /periods/:month/lock",
+		"GET /mismatches", "GET /registers", "GET /periods"}, forManagers...)
 	forAnybody = []string{"GET /openapi.yaml", "POST /session", "OPTIONS /session"} // the session proves itself
 )
 

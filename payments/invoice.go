@@ -313,7 +313,8 @@ func (s *Service) urls(ctx context.Context, tx *tenants.Tx, invoices []uuid.UUID
 
 // evidence is what a fact rests on. It holds no secret and nothing personal.
 type evidence struct {
-	Source     string          `json:"source"` // status_answer, notice, person, timer, pay_page
+	Source     string          `json:"source"`       // status_answer, notice, person, timer, pay_page
+	By         tenants.Actor   `json:"by,omitempty"` // of a person's word
 	Notice     string          `json:"notice,omitempty"`
 	RequestID  string          `json:"request_id,omitempty"`
 	Code       string          `json:"code,omitempty"`

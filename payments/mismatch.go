@@ -25,6 +25,7 @@ const (
 // Mismatch is where two of acquirer, register, ledger and CRM disagree. While it is open or explained, the same thing is
 // not found again.
 type Mismatch struct {
+	Run       uuid.UUID  `db:"run_id"`
 	N         int        `db:"n"`   // within its run, from 1
 	Key       string     `db:"key"` // what it is about
 	Kind      string     `db:"kind"`
@@ -42,11 +43,25 @@ type Mismatch struct {
 	ChangedBy string     `db:"changed_by"`
 }
 
-const mismatchColumns = `n, key, kind, attempt_id, deal_id, reference, ours, theirs, source, owner, state, reason, found_at, changed_at, changed_by`
+const mismatchColumns = `run_id, n, key, kind, attempt_id, deal_id, reference, ours, theirs, source, owner, state, reason, found_at, changed_at, changed_by`
 
 // Mismatches lists what a run found, in order, beginning behind number after.
 func Mismatches(ctx context.Context, tx *tenants.Tx, run uuid.UUID, after, limit int) ([]Mismatch, error) {
 	return tenants.Rows[Mismatch](ctx, tx, `SELECT `+mismatchColumns+` FROM mismatches WHERE run_id = $1 AND n > $2 ORDER BY n LIMIT $3`, run, after, limit)
+}
+
+// MismatchFilter chooses mismatches of all runs. State may be empty; Run and N are those of the last one of the page before.
+type MismatchFilter struct {
+	State string
+	Run   uuid.UUID
+	N     int
+	Limit int
+}
+
+// AllMismatches lists what the runs found, the newest run first, in order within it.
+func AllMismatches(ctx context.Context, tx *tenants.Tx, f MismatchFilter) ([]Mismatch, error) {
+	return tenants.Rows[Mismatch](ctx, tx, `SELECT `+mismatchColumns+` FROM mismatches
+		WHERE ($1 = '' OR state = $1) AND ($3 = 0 OR run_id < $2 OR (run_id = $2 AND n > $3)) ORDER BY run_id DESC, n LIMIT $4`, f.State, f.Run, f.N, f.Limit)
 }
 
 // Judgement is what a person says of a mismatch.

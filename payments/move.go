@@ -200,31 +200,3 @@ func MoveDeals(ctx context.Context, tx *tenants.Tx, ref uuid.UUID) ([]string, er
 	}
 	return deals, err
 }
-
-// Moved is money of an invoice that came from another one, or went there.
-type Moved struct {
-	ID     string // of the move
-	Amount Money
-	In     bool   // it came here
-	Other  string // number of the other invoice
-	Undone bool
-}
-
-// Moves lists what was moved to or from an invoice, in order.
-func Moves(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) ([]Moved, error) {
-	rows, err := factRows(ctx, tx, invoice)
-	var all []Moved
-	undone := map[string]bool{}
-	for _, r := range rows {
-		switch r.Kind {
-		case state.MovedOut, state.MovedIn:
-			all = append(all, Moved{ID: r.Ref, Amount: Money{Minor: r.Minor, Currency: r.Currency}, In: r.Kind == state.MovedIn, Other: r.Evidence.Reference})
-		case state.MoveUndone:
-			undone[r.Ref] = true
-		}
-	}
-	for i := range all {
-		all[i].Undone = undone[all[i].ID]
-	}
-	return all, err
-}

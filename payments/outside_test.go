@@ -9,6 +9,7 @@ import (
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/payments/tilltest"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -134,12 +135,10 @@ func TestMoneyUnderReviewMovesToTheInvoiceItIsFor(t *testing.T) {
 	require.Empty(t, s.exceptions())
 	require.Equal(t, [3]any{state.Cancelled, int64(0), int64(0)}, [3]any{s.Read(in.ID).Status, s.Read(in.ID).Paid, s.Read(in.ID).Outstanding})
 	require.Equal(t, [3]any{state.Paid, int64(30_000), int64(0)}, [3]any{s.Read(right.ID).Status, s.Read(right.ID).Paid, s.Read(right.ID).Outstanding})
-	var moved []payments.Moved
-	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
-		moved, err = payments.Moves(ctx, tx, right.ID)
-		return err
-	})
-	require.Equal(t, []payments.Moved{{ID: moved[0].ID, Amount: tilltest.AMD(30_000), In: true, Other: in.Number}}, moved)
+	word := s.word(right.ID)
+	require.Equal(t, []payments.Moved{{ID: word.Moves[0].ID, Amount: tilltest.AMD(30_000), In: true, Other: in.Number, Reason: word.Moves[0].Reason,
+		By: s.By.Actor, At: word.Moves[0].At}}, word.Moves)
+	require.Equal(t, []bool{false, true}, []bool{word.Acquirer, word.Operator}, "the other invoice's payment was seen, of this one a person speaks")
 
 	s.Learn(b, tilltest.Back(tilltest.AMD(30_000), tilltest.AMD(30_000)))
 	s.learnAgain(b)
@@ -237,4 +236,39 @@ func TestWhatTheBankDoesLaterHasItsOutcome(t *testing.T) {
 		require.Contains(t, s.planned("1"), "note:dispute_lost")
 		require.NotContains(t, s.planned("1"), "note:refunded", "the merchant refunded nothing")
 	})
+}
+
+// word is what rests on a person's word of an invoice.
+func (s *shop) word(invoice uuid.UUID) (w payments.Word) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
+		w, err = payments.WordOf(ctx, tx, invoice)
+		return err
+	})
+	return w
+}
+
+func TestAPersonsWordIsToldFromTheAcquirers(t *testing.T) {
+	s := newShop(t)
+	sold, _ := s.Sold("1", 10_000)
+	require.Equal(t, payments.Word{Acquirer: true}, s.word(sold.ID))
+	in := s.Invoice("2", 50_000)
+	require.Equal(t, payments.Word{}, s.word(in.ID))
+	payment, _, err := s.Receive(t.Context(), s.ID, s.By, in.ID, payments.Received{Method: "cash", Amount: tilltest.AMD(50_000), ReceivedAt: s.Clock,
+		Reference: "R-1", Reason: "at the desk"})
+	require.NoError(t, err)
+	word := s.word(in.ID)
+	require.True(t, word.Operator)
+	require.Equal(t, []any{"R-1", "at the desk", s.By.Actor, s.Clock}, []any{word.Manuals[0].Reference, word.Manuals[0].Reason, word.Manuals[0].By, word.Manuals[0].At.In(s.Clock.Location())})
+	_, err = s.Reverse(t.Context(), s.ID, s.By, payment, "of another firm")
+	require.NoError(t, err)
+	word = s.word(in.ID)
+	require.Equal(t, []bool{false, true}, []bool{word.Operator, word.Manuals[0].Reversed}, "a counter-entry takes the word back")
+
+	late, _ := s.cancelledPaid("3", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "accept", Reason: "The deal stands", Reference: "case 7"}))
+	word = s.word(late.ID)
+	require.Equal(t, []any{state.Decision("accept"), tilltest.AMD(30_000), "The deal stands", "case 7", s.By.Actor},
+		[]any{word.Decisions[0].Decision, word.Decisions[0].Amount, word.Decisions[0].Reason, word.Decisions[0].Reference, word.Decisions[0].By})
+	require.Equal(t, []bool{true, true}, []bool{word.Acquirer, word.Operator})
 }

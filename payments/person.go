@@ -114,39 +114,6 @@ func InvoiceOf(ctx context.Context, tx *tenants.Tx, payment uuid.UUID) (invoice 
 	return invoice, err
 }
 
-// Manual is a payment recorded by a person.
-type Manual struct {
-	ID         string
-	Method     string
-	Amount     Money
-	ReceivedAt time.Time
-	Reference  string
-	Reversed   bool
-}
-
-// Manuals lists the payments that persons recorded on an invoice.
-func Manuals(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) ([]Manual, error) {
-	rows, err := factRows(ctx, tx, invoice)
-	var all []Manual
-	reversed := map[string]bool{}
-	for _, r := range rows {
-		switch r.Kind {
-		case state.Received:
-			m := Manual{ID: r.Ref, Method: r.Evidence.Method, Amount: Money{Minor: r.Minor, Currency: r.Currency}, Reference: r.Evidence.Reference}
-			if r.Evidence.Received != nil {
-				m.ReceivedAt = *r.Evidence.Received
-			}
-			all = append(all, m)
-		case state.Reversed:
-			reversed[r.Ref] = true
-		}
-	}
-	for i := range all {
-		all[i].Reversed = reversed[all[i].ID]
-	}
-	return all, err
-}
-
 // Choice is a person's decision about an exception.
 type Choice struct {
 	Decision  string       `json:"decision"`

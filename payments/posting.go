@@ -126,6 +126,11 @@ type Period struct {
 	LockedBy tenants.Actor `db:"locked_by"`
 }
 
+// Periods lists the months that were closed, the newest first.
+func Periods(ctx context.Context, tx *tenants.Tx) ([]Period, error) {
+	return tenants.Rows[Period](ctx, tx, `SELECT month, locked_at, locked_by FROM periods ORDER BY month DESC`)
+}
+
 // settleTime is how long after a month's end it can be closed: what began within it has ended by then.
 const settleTime = time.Hour
 

@@ -77,6 +77,9 @@ func (s *Service) record(ctx context.Context, tx *tenants.Tx, in Invoice, by ten
 	}
 	var fresh []finding
 	for _, f := range found {
+		if f.evidence.Source == "person" {
+			f.evidence.By = by
+		}
 		added, err := addFact(ctx, tx, in.ID, f)
 		if err != nil {
 			return err

@@ -76,6 +76,11 @@ type Register struct {
 
 const registerColumns = `id, acquirer, lines, known, unmatched, first_day, last_day, imported_by, imported_at`
 
+// Registers lists imports, the newest first. before is the last one of the page before, nil for the first.
+func Registers(ctx context.Context, tx *tenants.Tx, before *uuid.UUID, limit int) ([]Register, error) {
+	return tenants.Rows[Register](ctx, tx, `SELECT `+registerColumns+` FROM registers WHERE $1::uuid IS NULL OR id < $1 ORDER BY id DESC LIMIT $2`, before, limit)
+}
+
 // maxLines bounds one register.
 const maxLines = 20_000
 

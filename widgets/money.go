@@ -245,21 +245,13 @@ func (s *Service) moneyView(ctx context.Context, tx *tenants.Tx, in payments.Inv
 		views = append(views, api.Refund{Id: r.ID.String(), Amount: api.Money{Minor: r.Minor, Currency: r.Currency}, Status: r.Status,
 			Method: string(r.Method), Reference: r.Reference, Reason: r.Reason, AskedBy: string(r.AskedBy), ApprovedBy: string(r.ApprovedBy), CreatedAt: r.CreatedAt.UTC()})
 	}
-	moved, err := payments.Moves(ctx, tx, in.ID)
-	if err != nil {
-		return err
-	}
-	moves := []api.Move{}
-	for _, m := range moved {
-		moves = append(moves, api.Move{Id: m.ID, Amount: m.Amount, Came: m.In, Other: m.Other, Undone: m.Undone})
-	}
 	noted, err := payments.Receipts(ctx, tx, in.ID)
 	receipts := []api.Receipt{}
 	for _, r := range noted {
 		receipts = append(receipts, api.Receipt{Payment: r.Payment.String(), Number: r.Number, Kind: r.Kind, State: r.State, Reason: r.Reason,
 			NotedBy: string(r.NotedBy), NotedAt: r.NotedAt.UTC()})
 	}
-	v.Refunds, v.Moves, v.Receipts = &views, &moves, &receipts
+	v.Refunds, v.Receipts = &views, &receipts
 	return err
 }
 

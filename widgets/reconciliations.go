@@ -2,8 +2,10 @@ package widgets
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/payments"
@@ -30,6 +32,19 @@ func (s *Service) Reconcile(c *gin.Context) {
 	s.answer(c, http.StatusAccepted, runView(run), err)
 }
 
+// beforeID reads the cursor of a list whose cursors are ids; nil for the first page.
+func beforeID(c *gin.Context) (*uuid.UUID, error) {
+	text := c.Query("after")
+	if text == "" {
+		return nil, nil //nolint:nilnil // the first page has no cursor
+	}
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return nil, &bad{"cursor_unreadable", "after is not a cursor of this list."}
+	}
+	return &id, nil
+}
+
 // answer answers with a value, or with the problem.
 func (s *Service) answer(c *gin.Context, status int, value any, err error) {
 	if err != nil {
@@ -41,17 +56,13 @@ func (s *Service) answer(c *gin.Context, status int, value any, err error) {
 
 // ListReconciliations answers GET /reconciliations.
 func (s *Service) ListReconciliations(c *gin.Context) {
-	var before *uuid.UUID
-	if text := c.Query("after"); text != "" {
-		id, err := uuid.Parse(text)
-		if err != nil {
-			s.fail(c, &bad{"cursor_unreadable", "after is not a cursor of this list."})
-			return
-		}
-		before = &id
+	before, err := beforeID(c)
+	if err != nil {
+		s.fail(c, err)
+		return
 	}
 	page := api.ReconciliationPage{Items: []api.Reconciliation{}}
-	err := s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+	err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
 		runs, err := payments.Runs(ctx, tx, before, pageSize+1)
 		if len(runs) > pageSize {
 			runs = runs[:pageSize]
@@ -112,7 +123,7 @@ func (s *Service) GetReconciliation(c *gin.Context) {
 }
 
 func mismatchView(m payments.Mismatch) api.Mismatch {
-	v := api.Mismatch{N: m.N, Kind: api.MismatchKind(m.Kind), DealId: m.DealID, Reference: m.Reference, Ours: m.Ours, Theirs: m.Theirs,
+	v := api.Mismatch{RunId: m.Run.String(), N: m.N, Kind: api.MismatchKind(m.Kind), DealId: m.DealID, Reference: m.Reference, Ours: m.Ours, Theirs: m.Theirs,
 		Source: api.MismatchSource(m.Source), Owner: m.Owner, State: api.MismatchState(m.State), Reason: m.Reason, FoundAt: m.FoundAt.UTC(),
 		ChangedAt: utc(m.ChangedAt), ChangedBy: m.ChangedBy}
 	if m.AttemptID != nil {
@@ -120,6 +131,39 @@ func mismatchView(m payments.Mismatch) api.Mismatch {
 		v.AttemptId = &id
 	}
 	return v
+}
+
+// ListMismatches answers GET /mismatches.
+func (s *Service) ListMismatches(c *gin.Context) {
+	f := payments.MismatchFilter{State: c.Query("state"), Limit: pageSize + 1}
+	var err error
+	if f.State != "" && !api.MismatchState(f.State).Valid() {
+		err = &bad{"state_unknown", "state must be open, explained or closed."}
+	}
+	if text := c.Query("after"); err == nil && text != "" {
+		run, n, _ := strings.Cut(text, "-n")
+		var err2 error
+		f.Run, err = uuid.Parse(run)
+		if f.N, err2 = strconv.Atoi(n); err != nil || err2 != nil || f.N < 1 || f.N > 1<<30 {
+			err = &bad{"cursor_unreadable", "after is not a cursor of this list."}
+		}
+	}
+	page := api.MismatchPage{Items: []api.Mismatch{}}
+	if err == nil {
+		err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			list, err := payments.AllMismatches(ctx, tx, f)
+			if len(list) > pageSize {
+				list = list[:pageSize]
+				next := fmt.Sprintf("%s-n%d", list[pageSize-1].Run, list[pageSize-1].N)
+				page.Next = &next
+			}
+			for _, m := range list {
+				page.Items = append(page.Items, mismatchView(m))
+			}
+			return err
+		})
+	}
+	s.answer(c, http.StatusOK, page, err)
 }
 
 // JudgeMismatch answers POST /reconciliations/{id}/mismatches/{n}.
@@ -142,6 +186,23 @@ func (s *Service) JudgeMismatch(c *gin.Context) {
 	s.answer(c, http.StatusOK, mismatchView(m), err)
 }
 
+// ListPeriods answers GET /periods.
+func (s *Service) ListPeriods(c *gin.Context) {
+	page := api.PeriodPage{Items: []api.Period{}}
+	err := s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		list, err := payments.Periods(ctx, tx)
+		for _, p := range list {
+			page.Items = append(page.Items, periodView(p))
+		}
+		return err
+	})
+	s.answer(c, http.StatusOK, page, err)
+}
+
+func periodView(p payments.Period) api.Period {
+	return api.Period{Month: p.Month.Format("2006-01"), LockedAt: p.LockedAt.UTC(), LockedBy: string(p.LockedBy)}
+}
+
 // LockPeriod answers POST /periods/{month}/lock.
 func (s *Service) LockPeriod(c *gin.Context) {
 	month, err := time.Parse("2006-01", c.Param("month"))
@@ -150,5 +211,5 @@ func (s *Service) LockPeriod(c *gin.Context) {
 		return
 	}
 	p, err := s.Payments.Lock(c.Request.Context(), who(c).tenant, who(c).by, month)
-	s.answer(c, http.StatusOK, api.Period{Month: p.Month.Format("2006-01"), LockedAt: p.LockedAt.UTC(), LockedBy: string(p.LockedBy)}, err)
+	s.answer(c, http.StatusOK, periodView(p), err)
 }

@@ -60,6 +60,10 @@ func TestADayIsReconciledOnRequest(t *testing.T) {
 	require.Equal(t, []any{1, api.AmountDiffers, "7", a.Reference, "1500.50 AMD", "1000.00 AMD", "accountant"},
 		[]any{m.N, m.Kind, m.DealId, m.Reference, m.Ours, m.Theirs, m.Owner})
 	require.Empty(t, got[api.ReconciliationReport](o, http.StatusOK, "GET", "/reconciliations/"+run.Id+"?after=1", nil).Mismatches)
+	require.Equal(t, run.Id, m.RunId)
+	require.Equal(t, []api.Mismatch{m}, got[api.MismatchPage](o, http.StatusOK, "GET", "/mismatches?state=open", nil).Items)
+	require.Empty(t, got[api.MismatchPage](o, http.StatusOK, "GET", "/mismatches?state=explained", nil).Items)
+	require.Empty(t, got[api.MismatchPage](o, http.StatusOK, "GET", "/mismatches?after="+run.Id+"-n1", nil).Items)
 
 	judged := got[api.Mismatch](o, http.StatusOK, "POST", "/reconciliations/"+run.Id+"/mismatches/1", map[string]string{"state": "explained", "reason": "the bank rounds"})
 	require.Equal(t, []string{"explained", "key:accountant", "the bank rounds"}, []string{string(judged.State), judged.Owner, judged.Reason})
@@ -76,6 +80,10 @@ func TestReconciliationsRefuse(t *testing.T) {
 	o.refused(400, "body_unreadable", "POST", "/reconciliations", `{"day": "2026-03-09", "acquirer": "till", "more": 1}`)
 	o.refused(400, "cursor_unreadable", "GET", "/reconciliations?after=x", nil)
 	o.refused(404, "not_found", "GET", "/reconciliations/x", nil)
+	o.refused(400, "state_unknown", "GET", "/mismatches?state=lost", nil)
+	for _, list := range []string{"/mismatches?after=x", "/mismatches?after=" + uuid.NewString(), "/mismatches?after=" + uuid.NewString() + "-n0", "/registers?after=1"} {
+		o.refused(400, "cursor_unreadable", "GET", list, nil)
+	}
 	o.refused(404, "not_found", "GET", "/reconciliations/"+uuid.NewString(), nil)
 	run, err := o.Reconcile(t.Context(), o.ID, o.By, o.Clock.AddDate(0, 0, -3), "till")
 	require.NoError(t, err)
@@ -85,7 +93,8 @@ func TestReconciliationsRefuse(t *testing.T) {
 	o.refused(404, "not_found", "POST", path+"/mismatches/99999999999", map[string]string{"state": "closed", "reason": "x"})
 	o.refused(422, "reason_unusable", "POST", path+"/mismatches/1", map[string]string{"state": "closed", "reason": "\x00"})
 	for _, route := range []string{"GET /reconciliations", "POST /reconciliations", "GET " + path, "POST " + path + "/mismatches/1", "POST /registers?acquirer=till",
-		"GET /registers/till/mapping", "PUT /registers/till/mapping", "POST /periods/2026-02/lock"} {
+		"GET /registers/till/mapping", "PUT /registers/till/mapping", "POST /periods/2026-02/lock",
+		"GET /mismatches", "GET /registers", "GET /periods"} {
 		method, where, _ := strings.Cut(route, " ")
 		status, _ := o.callAs(tenants.Manager, method, where, "{}")
 		require.Equal(t, http.StatusForbidden, status, route)
@@ -115,6 +124,8 @@ func TestARegisterIsUploaded(t *testing.T) {
 	r := got[api.Register](o, http.StatusCreated, "POST", "/registers?acquirer=till", file)
 	require.Equal(t, []any{1, 0, "2026-03-11"}, []any{r.Lines, r.Unmatched, *r.FirstDay})
 	require.Equal(t, r, got[api.Register](o, http.StatusCreated, "POST", "/registers?acquirer=till", file))
+	require.Equal(t, []api.Register{r}, got[api.RegisterPage](o, http.StatusOK, "GET", "/registers", nil).Items)
+	require.Empty(t, got[api.RegisterPage](o, http.StatusOK, "GET", "/registers?after="+r.Id, nil).Items)
 	o.refused(422, "register_unreadable", "POST", "/registers?acquirer=till", "Заказ;Сумма;Комиссия;Дата\nx;y;;11.03.2026\n")
 	o.refused(400, "body_too_large", "POST", "/registers?acquirer=till", strings.Repeat("x", 8<<20+1))
 	o.refused(404, "not_found", "POST", "/registers?acquirer=nobody", file)
@@ -133,4 +144,5 @@ func TestAMonthIsLocked(t *testing.T) {
 	p := got[api.Period](o, http.StatusOK, "POST", "/periods/2026-02/lock", nil)
 	require.Equal(t, []string{"2026-02", "key:accountant"}, []string{p.Month, p.LockedBy})
 	require.Equal(t, p, got[api.Period](o, http.StatusOK, "POST", "/periods/2026-02/lock", nil))
+	require.Equal(t, []api.Period{p}, got[api.PeriodPage](o, http.StatusOK, "GET", "/periods", nil).Items)
 }

@@ -51,6 +51,27 @@ func (s *Service) ImportRegister(c *gin.Context) {
 	s.answer(c, http.StatusCreated, registerView(r), err)
 }
 
+// ListRegisters answers GET /registers.
+func (s *Service) ListRegisters(c *gin.Context) {
+	before, err := beforeID(c)
+	page := api.RegisterPage{Items: []api.Register{}}
+	if err == nil {
+		err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			list, err := payments.Registers(ctx, tx, before, pageSize+1)
+			if len(list) > pageSize {
+				list = list[:pageSize]
+				next := list[pageSize-1].ID.String()
+				page.Next = &next
+			}
+			for _, r := range list {
+				page.Items = append(page.Items, registerView(r))
+			}
+			return err
+		})
+	}
+	s.answer(c, http.StatusOK, page, err)
+}
+
 func registerView(r payments.Register) api.Register {
 	v := api.Register{Id: r.ID.String(), Acquirer: r.Acquirer, Lines: r.Lines, Known: r.Known, Unmatched: r.Unmatched, ImportedBy: string(r.ImportedBy),
 		ImportedAt: r.ImportedAt.UTC()}

@@ -78,13 +78,8 @@ func (s *Service) complement(ctx context.Context, tx *tenants.Tx, w caller, in p
 	if err := s.moneyView(ctx, tx, in, v); err != nil {
 		return err
 	}
-	manuals, err := payments.Manuals(ctx, tx, in.ID)
-	if err != nil {
+	if err := byHand(ctx, tx, in, v); err != nil {
 		return err
-	}
-	for _, m := range manuals {
-		v.Payments = append(v.Payments, api.ManualPayment{Id: m.ID, Method: m.Method, Amount: m.Amount, ReceivedAt: m.ReceivedAt.UTC(),
-			Reference: m.Reference, Reversed: m.Reversed})
 	}
 	can, err := s.Payments.Can(ctx, tx, in, w.by.Role)
 	if err != nil {
@@ -95,6 +90,28 @@ func (s *Service) complement(ctx context.Context, tx *tenants.Tx, w caller, in p
 	}
 	sync, err := outbox.SyncOf(ctx, tx, in.DealID)
 	v.Sync = api.Sync{State: api.SyncState(sync.State), WrittenAt: utc(sync.WrittenAt), Reason: sync.Reason, NextTryAt: utc(sync.NextTry)}
+	return err
+}
+
+// byHand adds what rests on a person's word.
+func byHand(ctx context.Context, tx *tenants.Tx, in payments.Invoice, v *api.Invoice) error {
+	word, err := payments.WordOf(ctx, tx, in.ID)
+	for _, m := range word.Manuals {
+		v.Payments = append(v.Payments, api.ManualPayment{Id: m.ID, Method: m.Method, Amount: m.Amount, ReceivedAt: m.ReceivedAt.UTC(),
+			Reference: m.Reference, Reversed: m.Reversed, Reason: m.Reason, RecordedBy: string(m.By), RecordedAt: m.At.UTC()})
+	}
+	moves, decisions := []api.Move{}, []api.Decision{}
+	for _, m := range word.Moves {
+		moves = append(moves, api.Move{Id: m.ID, Amount: m.Amount, Came: m.In, Other: m.Other, Undone: m.Undone, By: string(m.By), Reason: m.Reason, At: m.At.UTC()})
+	}
+	for _, d := range word.Decisions {
+		decisions = append(decisions, api.Decision{Decision: string(d.Decision), By: string(d.By), Reason: d.Reason, Reference: d.Reference, At: d.At.UTC()})
+		if d.Amount.Currency != "" {
+			decisions[len(decisions)-1].Amount = &d.Amount
+		}
+	}
+	evidence := map[[2]bool]api.InvoiceEvidence{{true, false}: api.EvidenceAcquirer, {false, true}: api.EvidenceOperator, {true, true}: api.EvidenceBoth}[[2]bool{word.Acquirer, word.Operator}]
+	v.Moves, v.Decisions, v.Evidence = &moves, &decisions, &evidence
 	return err
 }
 

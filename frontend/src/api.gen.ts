@@ -586,6 +586,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/mismatches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What any comparison found, the newest first (accountants) */
+        get: operations["listMismatches"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/reconciliations/{id}/mismatches/{n}": {
         parameters: {
             query?: never;
@@ -613,7 +630,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Imported registers, the newest first (accountants) */
+        get: operations["listRegisters"];
         put?: never;
         /** Import a register of an acquirer or bank by its saved mapping, the whole file or nothing; 8 MiB at most */
         post: operations["importRegister"];
@@ -635,6 +653,23 @@ export interface paths {
         get: operations["getMapping"];
         /** Say how this acquirer's registers are read */
         put: operations["putMapping"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/periods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Months that are closed, the newest first (accountants); every month before the first of them is closed too */
+        get: operations["listPeriods"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -834,6 +869,10 @@ export interface components {
             /** @description number of the other invoice */
             other: string;
             undone: boolean;
+            by: string;
+            reason: string;
+            /** Format: date-time */
+            at: string;
         };
         PaymentSettings: {
             /** @description the first that fits decides which acquirers are offered */
@@ -1011,6 +1050,24 @@ export interface components {
             receipts?: components["schemas"]["Receipt"][];
             /** @description the link as a picture */
             qr_url?: string;
+            /**
+             * @description what its money and its status rest on: the acquirer's word, a person's, or both; empty while there is none
+             * @enum {string}
+             */
+            evidence?: "" | "acquirer" | "operator" | "both";
+            /** @description what persons decided about payments that needed one */
+            decisions?: components["schemas"]["Decision"][];
+        };
+        Decision: {
+            /** @description accept, write_off */
+            decision: string;
+            /** @description of the payment that it is about */
+            amount?: components["schemas"]["Money"];
+            by: string;
+            reason: string;
+            reference: string;
+            /** Format: date-time */
+            at: string;
         };
         ManualPayment: {
             id: string;
@@ -1020,6 +1077,10 @@ export interface components {
             received_at: string;
             reference: string;
             reversed: boolean;
+            reason: string;
+            recorded_by: string;
+            /** Format: date-time */
+            recorded_at: string;
         };
         InvoicePage: {
             items: components["schemas"]["Invoice"][];
@@ -1285,7 +1346,13 @@ export interface components {
             kind: string;
             amount: components["schemas"]["Money"];
         };
+        MismatchPage: {
+            items: components["schemas"]["Mismatch"][];
+            next: string | null;
+        };
         Mismatch: {
+            /** @description the comparison that found it */
+            run_id: string;
             n: number;
             /** @enum {string} */
             kind: "missing_at_acquirer" | "missing_here" | "amount_differs" | "currency_differs" | "refund_differs" | "status_differs" | "crm_differs";
@@ -1334,6 +1401,10 @@ export interface components {
             /** Format: date-time */
             imported_at: string;
         };
+        RegisterPage: {
+            items: components["schemas"]["Register"][];
+            next: string | null;
+        };
         Mapping: {
             /** @description comma, semicolon, bar or tab */
             delimiter: string;
@@ -1361,6 +1432,10 @@ export interface components {
             kinds: {
                 [key: string]: "payment" | "refund" | "chargeback" | "payout" | "fee";
             };
+        };
+        PeriodPage: {
+            items: components["schemas"]["Period"][];
+            next: string | null;
         };
         Period: {
             month: string;
@@ -2334,6 +2409,31 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listMismatches: {
+        parameters: {
+            query?: {
+                /** @description any when left out */
+                state?: "open" | "explained" | "closed";
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MismatchPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     judgeMismatch: {
         parameters: {
             query?: never;
@@ -2357,6 +2457,29 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Mismatch"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listRegisters: {
+        parameters: {
+            query?: {
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description a page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegisterPage"];
                 };
             };
             default: components["responses"]["Problem"];
@@ -2434,6 +2557,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Mapping"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listPeriods: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description all of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeriodPage"];
                 };
             };
             default: components["responses"]["Problem"];

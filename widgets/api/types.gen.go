@@ -95,6 +95,30 @@ func (e InvoiceCan) Valid() bool {
 	}
 }
 
+// Defines values for InvoiceEvidence.
+const (
+	EvidenceAcquirer InvoiceEvidence = "acquirer"
+	EvidenceBoth     InvoiceEvidence = "both"
+	EvidenceNone     InvoiceEvidence = ""
+	EvidenceOperator InvoiceEvidence = "operator"
+)
+
+// Valid indicates whether the value is a known member of the InvoiceEvidence enum.
+func (e InvoiceEvidence) Valid() bool {
+	switch e {
+	case EvidenceAcquirer:
+		return true
+	case EvidenceBoth:
+		return true
+	case EvidenceNone:
+		return true
+	case EvidenceOperator:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for JudgementState.
 const (
 	JudgementStateClosed    JudgementState = "closed"
@@ -557,6 +581,27 @@ func (e GetExportParamsFormat) Valid() bool {
 	}
 }
 
+// Defines values for ListMismatchesParamsState.
+const (
+	ListMismatchesParamsStateClosed    ListMismatchesParamsState = "closed"
+	ListMismatchesParamsStateExplained ListMismatchesParamsState = "explained"
+	ListMismatchesParamsStateOpen      ListMismatchesParamsState = "open"
+)
+
+// Valid indicates whether the value is a known member of the ListMismatchesParamsState enum.
+func (e ListMismatchesParamsState) Valid() bool {
+	switch e {
+	case ListMismatchesParamsStateClosed:
+		return true
+	case ListMismatchesParamsStateExplained:
+		return true
+	case ListMismatchesParamsStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
 // APIKey defines model for APIKey.
 type APIKey struct {
 	CreatedAt time.Time  `json:"created_at"`
@@ -678,6 +723,19 @@ type Deal struct {
 	Status string `json:"status"`
 }
 
+// Decision defines model for Decision.
+type Decision struct {
+	// Amount of the payment that it is about
+	Amount *Money    `json:"amount,omitempty"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+
+	// Decision accept, write_off
+	Decision  string `json:"decision"`
+	Reason    string `json:"reason"`
+	Reference string `json:"reference"`
+}
+
 // Defaults defines model for Defaults.
 type Defaults struct {
 	// Amount what the deal still lacks; null when the CRM's amount cannot be used
@@ -766,17 +824,23 @@ type Invoice struct {
 	Can            []InvoiceCan `json:"can"`
 
 	// Claim what it settles of the deal where that has another currency
-	Claim       *Money     `json:"claim,omitempty"`
-	CreatedAt   time.Time  `json:"created_at"`
-	DealId      string     `json:"deal_id"`
-	DueAt       *time.Time `json:"due_at,omitempty"`
-	ExpiresAt   time.Time  `json:"expires_at"`
-	Id          string     `json:"id"`
-	Locked      bool       `json:"locked"`
-	Moves       *[]Move    `json:"moves,omitempty"`
-	Number      string     `json:"number"`
-	Outstanding Money      `json:"outstanding"`
-	Paid        Money      `json:"paid"`
+	Claim     *Money    `json:"claim,omitempty"`
+	CreatedAt time.Time `json:"created_at"`
+	DealId    string    `json:"deal_id"`
+
+	// Decisions what persons decided about payments that needed one
+	Decisions *[]Decision `json:"decisions,omitempty"`
+	DueAt     *time.Time  `json:"due_at,omitempty"`
+
+	// Evidence what its money and its status rest on: the acquirer's word, a person's, or both; empty while there is none
+	Evidence    *InvoiceEvidence `json:"evidence,omitempty"`
+	ExpiresAt   time.Time        `json:"expires_at"`
+	Id          string           `json:"id"`
+	Locked      bool             `json:"locked"`
+	Moves       *[]Move          `json:"moves,omitempty"`
+	Number      string           `json:"number"`
+	Outstanding Money            `json:"outstanding"`
+	Paid        Money            `json:"paid"`
 
 	// PaidAt when we verified it
 	PaidAt *time.Time `json:"paid_at"`
@@ -809,6 +873,9 @@ type Invoice struct {
 
 // InvoiceCan defines model for Invoice.Can.
 type InvoiceCan string
+
+// InvoiceEvidence what its money and its status rest on: the acquirer's word, a person's, or both; empty while there is none
+type InvoiceEvidence string
 
 // InvoiceEdit defines model for InvoiceEdit.
 type InvoiceEdit struct {
@@ -885,7 +952,10 @@ type ManualPayment struct {
 	Amount     Money     `json:"amount"`
 	Id         string    `json:"id"`
 	Method     string    `json:"method"`
+	Reason     string    `json:"reason"`
 	ReceivedAt time.Time `json:"received_at"`
+	RecordedAt time.Time `json:"recorded_at"`
+	RecordedBy string    `json:"recorded_by"`
 	Reference  string    `json:"reference"`
 	Reversed   bool      `json:"reversed"`
 }
@@ -917,6 +987,9 @@ type Mismatch struct {
 	// Reference the order number at the acquirer
 	Reference string `json:"reference"`
 
+	// RunId the comparison that found it
+	RunId string `json:"run_id"`
+
 	// Source who says otherwise
 	Source MismatchSource `json:"source"`
 	State  MismatchState  `json:"state"`
@@ -932,12 +1005,20 @@ type MismatchSource string
 // MismatchState defines model for Mismatch.State.
 type MismatchState string
 
+// MismatchPage defines model for MismatchPage.
+type MismatchPage struct {
+	Items []Mismatch `json:"items"`
+	Next  *string    `json:"next"`
+}
+
 // Money defines model for Money.
 type Money = state.Money
 
 // Move defines model for Move.
 type Move struct {
-	Amount Money `json:"amount"`
+	Amount Money     `json:"amount"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
 
 	// Came it came to this invoice; otherwise it left it
 	Came bool   `json:"came"`
@@ -945,6 +1026,7 @@ type Move struct {
 
 	// Other number of the other invoice
 	Other  string `json:"other"`
+	Reason string `json:"reason"`
 	Undone bool   `json:"undone"`
 }
 
@@ -1009,6 +1091,12 @@ type Period struct {
 	LockedAt time.Time `json:"locked_at"`
 	LockedBy string    `json:"locked_by"`
 	Month    string    `json:"month"`
+}
+
+// PeriodPage defines model for PeriodPage.
+type PeriodPage struct {
+	Items []Period `json:"items"`
+	Next  *string  `json:"next"`
 }
 
 // Pipeline defines model for Pipeline.
@@ -1208,6 +1296,12 @@ type Register struct {
 
 	// Unmatched money that no attempt of ours explains
 	Unmatched int `json:"unmatched"`
+}
+
+// RegisterPage defines model for RegisterPage.
+type RegisterPage struct {
+	Items []Register `json:"items"`
+	Next  *string    `json:"next"`
 }
 
 // ReplaceRequest defines model for ReplaceRequest.
@@ -1435,6 +1529,16 @@ type ReplaceInvoiceParams struct {
 	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
+// ListMismatchesParams defines parameters for ListMismatches.
+type ListMismatchesParams struct {
+	// State any when left out
+	State *ListMismatchesParamsState `form:"state,omitempty" json:"state,omitempty"`
+	After *string                    `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListMismatchesParamsState defines parameters for ListMismatches.
+type ListMismatchesParamsState string
+
 // ListWithoutReceiptParams defines parameters for ListWithoutReceipt.
 type ListWithoutReceiptParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
@@ -1449,6 +1553,11 @@ type ListReconciliationsParams struct {
 type GetReconciliationParams struct {
 	// After number of the last mismatch of the page before
 	After *int `form:"after,omitempty" json:"after,omitempty"`
+}
+
+// ListRegistersParams defines parameters for ListRegisters.
+type ListRegistersParams struct {
+	After *string `form:"after,omitempty" json:"after,omitempty"`
 }
 
 // ImportRegisterParams defines parameters for ImportRegister.

@@ -1,0 +1,102 @@
+package payments
+
+import (
+	"context"
+	"time"
+
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/google/uuid"
+)
+
+// Word is what of an invoice rests on a person's word, and whether an acquirer's word stands beside it.
+type Word struct {
+	Manuals   []Manual
+	Moves     []Moved
+	Decisions []Decided
+	Acquirer  bool // an acquirer said that money was taken
+	Operator  bool // something of the above, or of a refund made by hand, holds
+}
+
+// Manual is a payment recorded by a person.
+type Manual struct {
+	ID         string
+	Method     string
+	Amount     Money
+	ReceivedAt time.Time
+	Reference  string
+	Reversed   bool
+	Reason     string
+	By         tenants.Actor
+	At         time.Time // when it was recorded
+}
+
+// Moved is money of an invoice that came from another one, or went there.
+type Moved struct {
+	ID     string // of the move
+	Amount Money
+	In     bool   // it came here
+	Other  string // number of the other invoice
+	Undone bool
+	Reason string
+	By     tenants.Actor
+	At     time.Time
+}
+
+// Decided is what a person decided about a payment under review.
+type Decided struct {
+	Decision  state.Decision
+	Amount    Money // of the payment
+	Reason    string
+	Reference string
+	By        tenants.Actor
+	At        time.Time
+}
+
+// WordOf gathers what rests on a person's word of an invoice, each in order.
+func WordOf(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) (Word, error) {
+	rows, err := factRows(ctx, tx, invoice)
+	var w Word
+	gone, took := map[string]bool{}, map[uuid.UUID]Money{}
+	for _, r := range rows {
+		amount, e := Money{Minor: r.Minor, Currency: r.Currency}, r.Evidence
+		switch r.Kind {
+		case state.Observed:
+			if r.Status == state.AttemptPaid && r.Attempt != nil {
+				w.Acquirer, took[*r.Attempt] = true, amount
+			}
+		case state.Received:
+			m := Manual{ID: r.Ref, Method: e.Method, Amount: amount, Reference: e.Reference, Reason: e.Reason, By: e.By, At: r.At}
+			if e.Received != nil {
+				m.ReceivedAt = *e.Received
+			}
+			w.Manuals = append(w.Manuals, m)
+		case state.MovedOut, state.MovedIn:
+			w.Moves = append(w.Moves, Moved{ID: r.Ref, Amount: amount, In: r.Kind == state.MovedIn, Other: e.Reference, Reason: e.Reason, By: e.By, At: r.At})
+		case state.Resolved:
+			w.Decisions = append(w.Decisions, Decided{Decision: r.Decision, Reason: e.Reason, Reference: e.Reference, By: e.By, At: r.At})
+			if r.Attempt != nil {
+				w.Decisions[len(w.Decisions)-1].Amount = took[*r.Attempt]
+			}
+		case state.Reversed, state.MoveUndone:
+			gone[r.Ref] = true
+		case state.GivenBack:
+			w.Operator = true
+		}
+	}
+	w.without(gone)
+	return w, err
+}
+
+// without marks what a counter-entry has undone.
+func (w *Word) without(gone map[string]bool) {
+	w.Operator = w.Operator || len(w.Decisions) > 0
+	for i := range w.Manuals {
+		w.Manuals[i].Reversed = gone[w.Manuals[i].ID]
+		w.Operator = w.Operator || !w.Manuals[i].Reversed
+	}
+	for i := range w.Moves {
+		w.Moves[i].Undone = gone[w.Moves[i].ID]
+		w.Operator = w.Operator || !w.Moves[i].Undone
+	}
+}
