@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -69,6 +70,9 @@ func (d demoCommand) Run(ctx context.Context) error {
 }
 
 func (r *running) start(ctx context.Context) error {
+	if err := r.forgetReady(); err != nil { // of an earlier demo
+		return err
+	}
 	if err := r.openStores(ctx); err != nil {
 		return err
 	}
@@ -268,6 +272,17 @@ func (r *running) changed(ctx context.Context) {
 			}
 		}()
 	}
+}
+
+// forgetReady removes the ready file: whoever waits for it must not read that of a demo that is gone.
+func (r *running) forgetReady() error {
+	if r.command.ReadyFile == "" {
+		return nil
+	}
+	if err := os.Remove(r.command.ReadyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // writeReady replaces the ready file in one step.

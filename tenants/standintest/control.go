@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +106,8 @@ func (c *Control) Take(kind Kind, what string) (Fault, bool) {
 	return Fault{}, false
 }
 
-// Order adds a fault, as POST /_control/faults does. Count 0 means 1; a negative Count means until reset.
+// Order adds a fault, as POST /_control/faults does; there Count 0 takes pending ones back, here it means 1. A negative
+// Count means until reset.
 func (c *Control) Order(f Fault) error {
 	if !kinds[f.Kind] {
 		return errors.New("unknown fault kind " + string(f.Kind))
@@ -120,6 +122,13 @@ func (c *Control) Order(f Fault) error {
 		c.OnFault(f)
 	}
 	return nil
+}
+
+// withdraw takes pending faults of a kind back, those with this match or, without one, all of them.
+func (c *Control) withdraw(of Fault) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.faults = slices.DeleteFunc(c.faults, func(f Fault) bool { return f.Kind == of.Kind && (of.Match == "" || f.Match == of.Match) })
 }
 
 // Requests returns what was received so far, in order.
@@ -235,8 +244,13 @@ func (c *Control) Handler() *http.ServeMux {
 		Answer(w, http.StatusOK, map[string]any{"now": c.Clock.Now().UTC()})
 	})
 	mux.HandleFunc("POST /_control/faults", func(w http.ResponseWriter, r *http.Request) {
-		var f Fault
+		f := Fault{Count: 1}
 		if !Decode(w, r, &f) {
+			return
+		}
+		if f.Count == 0 && kinds[f.Kind] {
+			c.withdraw(f)
+			Answer(w, http.StatusOK, f)
 			return
 		}
 		if err := c.Order(f); err != nil {
