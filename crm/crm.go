@@ -80,6 +80,7 @@ type Deal struct {
 // Contact is the deal's main contact; empty strings when unknown.
 type Contact struct {
 	Name, Phone, Email string
+	Key                string // how the CRM numbers it, such as "contact 15" or "company 3"; known also where the rest was not read
 }
 
 // Pipeline is a deal pipeline (funnel, category).

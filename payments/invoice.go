@@ -29,6 +29,7 @@ type NewInvoice struct {
 	Terms    Terms  `json:"terms"`
 	Acquirer string `json:"acquirer"` // empty: by the tenant's routes
 
+	Customer string     `json:"-"` // how the CRM numbers the deal's customer
 	Pipeline string     `json:"-"` // of the deal now
 	Whole    Money      `json:"-"` // the deal's amount now; zero when the CRM's cannot be used
 	Exchange *Exchange  `json:"exchange"`
@@ -125,11 +126,11 @@ func (s *Service) insert(ctx context.Context, tx *tenants.Tx, id uuid.UUID, by B
 		whole = &in.Whole.Minor
 	}
 	_, err := tx.Exec(ctx, `INSERT INTO invoices (tenant_id, id, number, deal_id, minor, currency, purpose, acquirer, outstanding, expires_at, owner_id, created_by, created_at,
-			pipeline, part, due_at, replaces, plan_id, claim_minor, claim_currency, rate, rate_from, deal_minor, deal_currency)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`,
+			pipeline, part, due_at, replaces, plan_id, claim_minor, claim_currency, rate, rate_from, deal_minor, deal_currency, customer)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $5, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)`,
 		tx.Tenant().String(), id, tenants.NewNumber("DP"), in.DealID,
 		q.charge.Minor, q.charge.Currency, t.Purpose, in.Acquirer, t.ExpiresAt, in.OwnerID, string(by.Actor), s.Now(),
-		in.Pipeline, in.Part, in.DueAt, in.replaces, in.plan, claim, claimed, q.rate, q.rateFrom, whole, in.Whole.Currency)
+		in.Pipeline, in.Part, in.DueAt, in.replaces, in.plan, claim, claimed, q.rate, q.rateFrom, whole, in.Whole.Currency, in.Customer)
 	if err != nil {
 		return Invoice{}, err
 	}

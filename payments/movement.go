@@ -18,6 +18,7 @@ type Movement struct {
 	Payment  string      `db:"payment"` // attempt, or payment that a person recorded; empty: of no payment
 	Invoice  string      `db:"invoice"` // number
 	DealID   string      `db:"deal_id"`
+	Customer string      `db:"customer"` // how the CRM numbers it; the name stays there
 	Acquirer string      `db:"acquirer"`
 	Order    string      `db:"order_ref"`    // our order number at the acquirer
 	Provider string      `db:"provider_ref"` // the acquirer's own reference
@@ -44,6 +45,17 @@ type Movement struct {
 	Reference string        `db:"reference"`
 	Reason    string        `db:"reason"`
 	Received  *time.Time    `db:"received"`
+
+	// What a person decided about the payment when it was under review, of captures only.
+	Decision          string `db:"decision"`
+	DecidedBy         string `db:"decided_by"`
+	DecisionReason    string `db:"decision_reason"`
+	DecisionReference string `db:"decision_reference"`
+
+	// The newest fiscal receipt of the payment, or, where money went back, of that.
+	Receipt      string `db:"receipt"`
+	ReceiptKind  string `db:"receipt_kind"`
+	ReceiptState string `db:"receipt_state"`
 }
 
 // RefundState says how much of the movement's payment went back: none, partial or full; empty when it is of no payment.
@@ -72,10 +84,12 @@ const movementsSQL = `
 	WITH head AS (
 		SELECT * FROM ledger_entries WHERE line = 1 AND day BETWEEN $1 AND $2 AND id <= $3 AND (day, id) > ($4, $5) ORDER BY day, id LIMIT $6)
 	SELECT h.id, h.day, h.at, h.kind, coalesce(h.attempt_id::text, CASE WHEN h.kind IN ('manual', 'manual_reversed') THEN h.ref END, '') AS payment,
-		coalesce(i.number, '') AS invoice, h.deal_id, coalesce(a.acquirer, e.acquirer, '') AS acquirer, coalesce(a.reference, '') AS order_ref,
+		coalesce(i.number, '') AS invoice, h.deal_id, coalesce(i.customer, '') AS customer, coalesce(a.acquirer, e.acquirer, '') AS acquirer, coalesce(a.reference, '') AS order_ref,
 		coalesce(a.provider_ref, CASE WHEN h.ref LIKE 'orphan:%' THEN split_part(h.ref, ':', 3) END, '') AS provider_ref, e.currency, e.amount, e.fee, e.payout, e.non_cash,
 		coalesce(p.captured, 0) AS captured, coalesce(p.refunded, 0) AS refunded, coalesce(p.fee, 0) AS total_fee, a.paid_at AS their_time, p.refunded_at,
-		h.actor, coalesce(f.method, '') AS method, coalesce(f.reference, '') AS reference, coalesce(f.reason, '') AS reason, f.received
+		h.actor, coalesce(f.method, '') AS method, coalesce(f.reference, '') AS reference, coalesce(f.reason, '') AS reason, f.received,
+		coalesce(d.decision, '') AS decision, coalesce(d.by, '') AS decided_by, coalesce(d.reason, '') AS decision_reason, coalesce(d.reference, '') AS decision_reference,
+		coalesce(r.number, '') AS receipt, coalesce(r.kind, '') AS receipt_kind, coalesce(r.state, '') AS receipt_state
 	FROM head h
 	CROSS JOIN LATERAL (
 		SELECT currency, min(substr(account, 10)) FILTER (WHERE account LIKE 'acquirer:%') AS acquirer,
@@ -97,6 +111,13 @@ const movementsSQL = `
 			(array_agg(evidence->>'reason' ORDER BY id DESC) FILTER (WHERE at <= h.at))[1] AS reason -- of the deed, not of its undoing
 		FROM facts WHERE invoice_id = h.invoice_id
 			AND ((h.ref <> '' AND ref = h.ref) OR (h.kind = 'write_off' AND kind = 'resolved' AND decision = 'write_off'))) f ON true
+	LEFT JOIN LATERAL (
+		SELECT decision, evidence->>'by' AS by, evidence->>'reason' AS reason, evidence->>'reference' AS reference FROM facts
+		WHERE h.kind = 'capture' AND invoice_id = h.invoice_id AND attempt_id = h.attempt_id AND kind = 'resolved' ORDER BY id DESC LIMIT 1) d ON true
+	LEFT JOIN LATERAL (
+		SELECT number, kind, state FROM fiscal_receipts
+		WHERE payment = CASE WHEN h.kind IN ('manual', 'manual_reversed') THEN nullif(h.ref, '')::uuid ELSE h.attempt_id END
+			AND (kind = 'refund') = (h.kind IN ('refund', 'refund_outside', 'chargeback', 'chargeback_lost', 'manual_reversed')) ORDER BY n DESC LIMIT 1) r ON true
 	ORDER BY h.day, h.id, e.currency`
 
 // movementsPage is how many transactions are read at once.

@@ -119,3 +119,21 @@ func TestWhatPeopleDoWithMoneyIsInTheBooks(t *testing.T) {
 		"refund_outside 5": {int64(-40_000), int64(0), true, "TR-77", "Returned"},
 	}, told)
 }
+
+func TestDecisionsAndReceiptsAreInTheBooks(t *testing.T) {
+	s := newShop(t)
+	late, a := s.cancelledPaid("3", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "accept", Reason: "The deal stands", Reference: "case 7"}))
+	for _, number := range []string{"FR-1", "FR-2"} {
+		_, err := s.NoteReceipt(t.Context(), s.ID, s.By, late.ID, payments.NewReceipt{Number: number, Kind: "final", State: "issued"})
+		require.NoError(t, err)
+	}
+	s.Learn(a, tilltest.Back(tilltest.AMD(30_000), tilltest.AMD(10_000)))
+	_, err := s.NoteReceipt(t.Context(), s.ID, s.By, late.ID, payments.NewReceipt{Number: "FR-3", Kind: "refund", State: "pending"})
+	require.NoError(t, err)
+	all := movements(s.Shop, "2026-03-10", "2026-03-10")
+	require.Len(t, all, 2)
+	require.Equal(t, []string{"contact 3", "accept", "user:1", "The deal stands", "case 7", "FR-2", "final", "issued"}, []string{all[0].Customer, all[0].Decision,
+		all[0].DecidedBy, all[0].DecisionReason, all[0].DecisionReference, all[0].Receipt, all[0].ReceiptKind, all[0].ReceiptState})
+	require.Equal(t, []string{"", "FR-3", "refund", "pending"}, []string{all[1].Decision, all[1].Receipt, all[1].ReceiptKind, all[1].ReceiptState})
+}

@@ -259,6 +259,9 @@ func (i Invoice) again(in NewInvoice) NewInvoice {
 	if in.Pipeline == "" {
 		in.Pipeline = i.Pipeline
 	}
+	if in.Customer == "" {
+		in.Customer = i.Customer
+	}
 	if in.Whole == (Money{}) && i.DealMinor != nil {
 		in.Whole = Money{Minor: *i.DealMinor, Currency: i.DealCurrency}
 	}

@@ -84,6 +84,7 @@ type Invoice struct {
 	CreatedBy   tenants.Actor `db:"created_by"`
 	CreatedAt   time.Time     `db:"created_at"`
 
+	Customer string     `db:"customer"` // how the CRM numbers whom it is for; empty when that was not known
 	Pipeline string     `db:"pipeline"` // of the deal when it was invoiced
 	Part     string     `db:"part"`     // deposit, remainder, instalment; empty: the invoice stands alone
 	DueAt    *time.Time `db:"due_at"`
@@ -101,7 +102,7 @@ type Invoice struct {
 // Amount is what the invoice asks for.
 func (i Invoice) Amount() Money { return Money{Minor: i.Minor, Currency: i.Currency} }
 
-const invoiceColumns = `id, number, deal_id, minor, currency, purpose, acquirer, status, paid, refunded, outstanding, paid_at,
+const invoiceColumns = `id, number, deal_id, customer, minor, currency, purpose, acquirer, status, paid, refunded, outstanding, paid_at,
 	refunded_at, reference, expires_at, locked_at, owner_id, created_by, created_at, pipeline, part, due_at, replaces,
 	claim_minor, claim_currency, rate, rate_from, deal_minor, deal_currency`
 

@@ -122,7 +122,7 @@ func TestExportsAsCSV(t *testing.T) {
 		at[name] = i
 	}
 	cell := func(row int, name string) string { return table[row][at[name]] }
-	require.Equal(t, []string{"2026-03-10", "capture", "deal 7", "1500.50", "AMD", "partial", "acquirer", "2026-03-10T09:00:00Z"},
+	require.Equal(t, []string{"2026-03-10", "capture", "contact 7", "1500.50", "AMD", "partial", "acquirer", "2026-03-10T09:00:00Z"},
 		[]string{cell(1, "day"), cell(1, "kind"), cell(1, "customer"), cell(1, "amount"), cell(1, "currency"), cell(1, "refund_state"), cell(1, "evidence"), cell(1, "verified_at")})
 	require.Equal(t, []string{"refund", "-0.50"}, []string{cell(2, "kind"), cell(2, "amount")})
 	require.Equal(t, []string{"manual", "500.00", "operator", "user:1", "cash", "'=HYPERLINK(\"http://evil.example\")", "at the counter"},

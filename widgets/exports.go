@@ -24,7 +24,7 @@ var columns = []struct {
 	{"payment_id", "Платёж", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Payment) }},
 	{"invoice", "Счёт", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Invoice) }},
 	{"deal", "Сделка", func(m payments.Movement) sheet.Cell { return sheet.Text(m.DealID) }},
-	{"customer", "Клиент", customer},
+	{"customer", "Клиент", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Customer) }},
 	{"acquirer", "Эквайер", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Acquirer) }},
 	{"order", "Номер заказа", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Order) }},
 	{"provider_ref", "Номер у эквайера", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Provider) }},
@@ -46,14 +46,13 @@ var columns = []struct {
 	{"received_at", "Получено", func(m payments.Movement) sheet.Cell { return moment(m.Received) }},
 	{"reference", "Документ", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Reference) }},
 	{"reason", "Причина", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Reason) }},
-}
-
-// customer is the CRM's key to the customer; names and contacts stay in the CRM.
-func customer(m payments.Movement) sheet.Cell {
-	if m.DealID == "" {
-		return sheet.Cell{}
-	}
-	return sheet.Text("deal " + m.DealID)
+	{"decision", "Решение", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Decision) }},
+	{"decided_by", "Решил", func(m payments.Movement) sheet.Cell { return sheet.Text(m.DecidedBy) }},
+	{"decision_reason", "Причина решения", func(m payments.Movement) sheet.Cell { return sheet.Text(m.DecisionReason) }},
+	{"decision_reference", "Документ решения", func(m payments.Movement) sheet.Cell { return sheet.Text(m.DecisionReference) }},
+	{"receipt", "Чек", func(m payments.Movement) sheet.Cell { return sheet.Text(m.Receipt) }},
+	{"receipt_kind", "Вид чека", func(m payments.Movement) sheet.Cell { return sheet.Text(m.ReceiptKind) }},
+	{"receipt_state", "Состояние чека", func(m payments.Movement) sheet.Cell { return sheet.Text(m.ReceiptState) }},
 }
 
 // evidenceOf marks what rests on a person's word alone.
@@ -61,6 +60,8 @@ func evidenceOf(m payments.Movement) sheet.Cell {
 	switch {
 	case m.Operator():
 		return sheet.Text("operator")
+	case m.Decision != "": // seen by the acquirer, and accepted by a person
+		return sheet.Text("both")
 	case m.Fee != 0 || m.Payout != 0:
 		return sheet.Text("register")
 	}

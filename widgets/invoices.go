@@ -81,7 +81,7 @@ func (s *Service) complete(ctx context.Context, w caller, in api.NewInvoice) (pa
 	if in.ExpiresAt != nil {
 		terms.ExpiresAt = *in.ExpiresAt
 	}
-	return payments.NewInvoice{DealID: in.DealId, OwnerID: deal.OwnerID, Terms: terms, Pipeline: deal.Pipeline, Whole: amountOf(deal),
+	return payments.NewInvoice{DealID: in.DealId, OwnerID: deal.OwnerID, Customer: deal.Contact.Key, Terms: terms, Pipeline: deal.Pipeline, Whole: amountOf(deal),
 		Exchange: exchange(in.Exchange), Acquirer: value(in.Acquirer)}, nil
 }
 

@@ -69,7 +69,7 @@ func (a *Account) Deal(ctx context.Context, id string) (crm.Deal, error) {
 	return a.deal(ctx, l)
 }
 
-// Deals reads many leads without their contacts, a page of them in one request.
+// Deals reads many leads, of their contacts the keys only, a page of them in one request.
 func (a *Account) Deals(ctx context.Context, ids []string) (map[string]crm.Deal, error) {
 	currency, err := a.accountCurrency(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ func (a *Account) Deals(ctx context.Context, ids []string) (map[string]crm.Deal,
 	}
 	deals := make(map[string]crm.Deal, len(ids))
 	for part := range slices.Chunk(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !isID(id) }), pageSize) {
-		leads, err := all[lead](ctx, a, "/leads", "leads", url.Values{"filter[id][]": part})
+		leads, err := all[lead](ctx, a, "/leads", "leads", url.Values{"filter[id][]": part, "with": {"contacts"}})
 		if err != nil {
 			return nil, err
 		}
@@ -142,6 +142,9 @@ func (a *Account) dealOf(l lead, currency string, contact crm.Contact) crm.Deal 
 		Stage: string(l.Status), Closed: kindOf(l.Status) != crm.StageOpen, OwnerID: string(l.Responsible),
 		Contact: contact, Written: decode(l.Fields, a.layout)}
 	d.Written.Pipeline, d.Written.Stage = d.Pipeline, d.Stage
+	if id := l.mainContact(); isID(id) {
+		d.Contact.Key = "contact " + id
+	}
 	return d
 }
 

@@ -78,7 +78,7 @@ func (s *stand) fixture(t *testing.T) crmtest.Fixture {
 	f := crmtest.Fixture{Site: s.site(t, "acme"), Other: s.site(t, "beta"), Deals: []string{"1", "2", "3"}, Gone: "999999",
 		Known: crm.Deal{ID: "1", Title: "Deal 1", Amount: crm.Money{Decimal: first.Amount, Currency: first.Currency},
 			Pipeline: fmt.Sprint(amotest.MainPipeline), Stage: fmt.Sprint(amotest.StageNew), OwnerID: fmt.Sprint(amotest.ManagerID),
-			Contact: crm.Contact{Name: "Customer 1", Phone: "+12025550101", Email: "customer1@example.com"}},
+			Contact: crm.Contact{Key: "contact 5001", Name: "Customer 1", Phone: "+12025550101", Email: "customer1@example.com"}},
 		Move: [2]crmtest.Place{{Pipeline: fmt.Sprint(amotest.MainPipeline), Stage: fmt.Sprint(amotest.StageInvoice)},
 			{Pipeline: fmt.Sprint(amotest.OtherPipeline), Stage: "142"}},
 		Manager: fmt.Sprint(amotest.ManagerID), Outsider: fmt.Sprint(amotest.NoRightsID),

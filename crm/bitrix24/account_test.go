@@ -219,7 +219,7 @@ func open(t *testing.T) crmtest.Fixture {
 	}
 	return crmtest.Fixture{Site: s.site(t, "acme.bitrix24.com"), Other: s.site(t, "other.bitrix24.com"), Deals: deals, Gone: "987654",
 		Known: crm.Deal{ID: "1", Title: "Order 1001", Amount: crm.Money{Decimal: "150000", Currency: "AMD"}, Pipeline: "0", Stage: "NEW",
-			OwnerID: "2", Contact: crm.Contact{Name: "Customer 1", Phone: "+12025550101", Email: "customer1@example.com"}},
+			OwnerID: "2", Contact: crm.Contact{Key: "contact 1", Name: "Customer 1", Phone: "+12025550101", Email: "customer1@example.com"}},
 		Move:    [2]crmtest.Place{{Pipeline: "0", Stage: "EXECUTING"}, {Pipeline: "1", Stage: "C1:WON"}},
 		Manager: "2", Outsider: "3", NoteCall: "crm.timeline.comment.add", TaskCall: "crm.activity.todo.add"}
 }

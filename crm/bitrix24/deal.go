@@ -39,12 +39,14 @@ func (a *Account) Deal(ctx context.Context, id string) (crm.Deal, error) {
 		return crm.Deal{}, unreadable("crm.item.get", err)
 	}
 	if got[1].err == nil {
+		key := deal.Contact.Key
 		deal.Contact = parseContact(got[1].result)
+		deal.Contact.Key = key
 	}
 	return deal, nil
 }
 
-// Deals reads many deals without their contacts: a list command answers 50, a request carries 50 commands.
+// Deals reads many deals, of their contacts the keys only: a list command answers 50, a request carries 50 commands.
 func (a *Account) Deals(ctx context.Context, ids []string) (map[string]crm.Deal, error) {
 	var cmds []command
 	for part := range slices.Chunk(slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !isID(id) }), listSize) {
@@ -96,6 +98,11 @@ func itemDeal(item object, l layout) crm.Deal {
 		Stage: item.text("stageId"), OwnerID: item.text("assignedById"), Written: l.read(item)}
 	if amount := decimal(item.text("opportunity")); amount != "" {
 		d.Amount = crm.Money{Decimal: amount, Currency: item.text("currencyId")}
+	}
+	for _, who := range []string{"company", "contact"} {
+		if id := item.text(who + "Id"); isID(id) {
+			d.Contact.Key = who + " " + id
+		}
 	}
 	semantics := item.text("stageSemanticId")
 	d.Closed = semantics == "S" || semantics == "F" || text(item.text("closed")).yes()

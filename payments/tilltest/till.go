@@ -97,7 +97,7 @@ func (s *Shop) In(fn func(ctx context.Context, tx *tenants.Tx) error) {
 // Invoice makes an invoice of these minor units of dram in a deal.
 func (s *Shop) Invoice(deal string, minor int64) payments.Invoice {
 	s.Helper()
-	in, err := s.Create(s.Context(), s.ID, s.By, payments.NewInvoice{DealID: deal, Terms: payments.Terms{Amount: AMD(minor), Purpose: "Order " + deal,
+	in, err := s.Create(s.Context(), s.ID, s.By, payments.NewInvoice{DealID: deal, Customer: "contact " + deal, Terms: payments.Terms{Amount: AMD(minor), Purpose: "Order " + deal,
 		ExpiresAt: s.Now().Add(72 * time.Hour)}})
 	require.NoError(s, err)
 	return in
