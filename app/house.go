@@ -165,12 +165,17 @@ func siblings(base string) []string {
 	return []string{parent}
 }
 
-// headRoom is the share of a CRM account's rate limit that is free now.
-func (h *house) headRoom(ctx context.Context, t tenants.Tenant) (float64, error) {
+// headRoom is what a CRM account's limits leave free now.
+func (h *house) headRoom(ctx context.Context, t tenants.Tenant) (widgets.Room, error) {
 	account := tasks.Account{System: crm.System(t.CRM), Key: t.AccountKey, Enterprise: t.Enterprise}
-	room, err := h.limiter.Snapshot(ctx, account)
+	seen, err := h.limiter.Snapshot(ctx, account)
 	limits := tasks.LimitsOf(account)
-	return math.Min(1, float64(room.Left)/math.Max(limits.Capacity-limits.Slack, float64(limits.Count))), err
+	room := widgets.Room{Free: math.Min(1, float64(seen.Left)/math.Max(limits.Capacity-limits.Slack, float64(limits.Count))),
+		PausedUntil: seen.PausedUntil, BlockedUntil: seen.BlockedUntil}
+	for _, b := range seen.Operating {
+		room.Busy = append(room.Busy, widgets.Busy{Method: b.Method, Used: b.Used.Seconds() / b.Limit.Seconds(), Until: b.ResetAt})
+	}
+	return room, err
 }
 
 // serve answers HTTP until ctx ends.

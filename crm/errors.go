@@ -35,6 +35,7 @@ type Error struct {
 	// Ambiguous says that the CRM may have done the work: a time-out or a cut connection
 	// after the request was sent.
 	Ambiguous bool
+	Blocked   bool // the CRM shut the account or our address out; an administrator should know
 	Err       error
 }
 

@@ -17,6 +17,9 @@ const (
 	RefundUnknown = "refund_unknown" // a refund whose outcome the acquirer does not tell
 	SyncFailed    = "sync_failed"    // the CRM could not be brought up to date for 15 minutes, or refuses
 	DealGone      = "deal_gone"      // the deal was deleted or merged in the CRM
+	DealMoved     = "deal_moved"     // the deal was moved to a pipeline that has no stage for its status
+	Overwritten   = "overwritten"    // something in the CRM overwrites our fields again and again
+	CRMBlocked    = "crm_blocked"    // the CRM shut us out
 	// RefundApproval is a refund above the tenant's limit, which a second person must approve.
 	RefundApproval = "refund_approval"
 )
@@ -42,7 +45,11 @@ const exceptionColumns = `id, kind, key, deal_id, invoice_id, attempt_id, minor,
 // silent says whether an exception of this kind has no task in the CRM: it could not be written there, or is nothing that
 // the deal's owner can do.
 func silent(kind string) bool {
-	return kind == SyncFailed || kind == DealGone || kind == RefundApproval
+	switch kind {
+	case SyncFailed, DealGone, DealMoved, Overwritten, CRMBlocked, RefundApproval:
+		return true
+	}
+	return false
 }
 
 // Decisions are what a person may choose, by kind. Refunding is offered only where the acquirer can.
@@ -62,7 +69,7 @@ func (e Exception) Decisions() []string {
 		return []string{"approve", "reject"}
 	case RefundUnknown:
 		return []string{"refunded", "not_refunded"}
-	case SyncFailed:
+	case SyncFailed, DealMoved, Overwritten:
 		return []string{"retry", "dismiss"}
 	}
 	return []string{"dismiss"}

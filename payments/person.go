@@ -212,6 +212,10 @@ func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exc
 		}
 	case e.Kind == RefundApproval:
 		return s.approve(ctx, tx, by, uuid.MustParse(strings.TrimPrefix(e.Key, RefundApproval+":")), c)
+	case c.Decision == "retry" && e.Kind != SyncFailed: // nothing of ours changed: it has to be written all the same
+		if err := outbox.Rewrite(ctx, tx, e.DealID, e.Kind == DealMoved, s.Now()); err != nil {
+			return err
+		}
 	case c.Decision == "retry":
 		if _, err := tx.Exec(ctx, `UPDATE outbox SET done_at = $2 WHERE kind = $3 AND key = $1 AND dead_at IS NOT NULL AND done_at IS NULL`,
 			e.DealID, s.Now(), string(outbox.Push)); err != nil {

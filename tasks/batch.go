@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,9 +30,12 @@ type batch struct {
 // deal is one deal on its way to the CRM.
 type deal struct {
 	claim   outbox.Claim
+	had     crm.State // what was last written, and where the deal was then
 	want    crm.State
 	write   bool // want differs from what was last written
 	move    bool // the status changed and may move the deal: read it first
+	placed  bool // it was read
+	stray   bool // somebody moved it to a pipeline that has no stage for its status
 	effects []outbox.Effect
 	changes []crm.Change
 	keys    []string // of the effect behind each change; empty for the state
@@ -90,7 +94,7 @@ func (t *turn) look(ctx context.Context, tx *tenants.Tx, deals []*deal) error {
 		if len(mine[name].Invoices) == 0 {
 			continue
 		}
-		if err := d.compare(desired(mine[name], t.tenant), written[name], t.tenant.Settings.Stages); err != nil {
+		if err := d.compare(desired(mine[name]), written[name], t.tenant.Settings.Stages); err != nil {
 			return err
 		}
 	}
@@ -102,17 +106,28 @@ func (t *turn) look(ctx context.Context, tx *tenants.Tx, deals []*deal) error {
 }
 
 // compare decides whether the fields have to be written, and whether the deal may have to move.
-func (d *deal) compare(want crm.State, written json.RawMessage, stages mapping.Stages) error {
-	var had crm.State
-	if written != nil {
-		if err := json.Unmarshal(written, &had); err != nil {
+func (d *deal) compare(want crm.State, written outbox.Written, stages mapping.Stages) error {
+	if written.State != nil {
+		if err := json.Unmarshal(written.State, &d.had); err != nil {
 			return fmt.Errorf("read what was written: %w", err)
 		}
 	}
 	d.want = want
-	d.write = written == nil || !equal(had, want)
-	d.move = d.write && had.Status != want.Status && stages.Wants(want.Status)
+	d.want.Stage, d.want.Pipeline = d.had.Stage, d.had.Pipeline
+	d.write = written.State == nil || written.Rewrite || !equal(d.had, want)
+	d.move = d.write && stages.Wants(want.Status) && (written.Remove || d.had.Status != want.Status)
 	return nil
+}
+
+// place adds to what is written the stage that the deal should go to from where it is now.
+func (d *deal) place(now crm.Deal, stages mapping.Stages) {
+	next := d.changes[0].State
+	next.Stage, next.Pipeline = stages.Move(now, next.Status), now.Pipeline
+	d.placed, d.stray = true, stages.Strayed(d.had.Pipeline, now, next.Status)
+	d.want.Stage, d.want.Pipeline = next.Stage, now.Pipeline
+	if there := stages[now.Pipeline][string(next.Status)]; there == now.Stage {
+		d.want.Stage = there
+	}
 }
 
 // split cuts deals into parts of at most partChanges changes; a deal stays whole.
@@ -143,7 +158,7 @@ func sending(deals []*deal) []string {
 }
 
 // desired is what the deal's fields should hold.
-func desired(d payments.Deal, _ tenants.Tenant) crm.State {
+func desired(d payments.Deal) crm.State {
 	b := d.Balance
 	return crm.State{Status: crm.Status(b.Status), Paid: amount(d.Money(b.Paid)), Refunded: amount(d.Money(b.Refunded)),
 		Outstanding: amount(d.Money(b.Outstanding)), Link: d.Link, PaidAt: b.PaidAt.UTC().Truncate(time.Second),
@@ -159,19 +174,11 @@ func equal(a, b crm.State) bool {
 	return same && a == b
 }
 
-// drift says whether the CRM holds something else than what we last wrote there.
-func drift(held, want crm.State, written json.RawMessage) bool {
-	var had crm.State
-	if json.Unmarshal(written, &had) != nil || !equal(had, want) {
-		return false // a push is under way anyway
-	}
-	return held.Status != had.Status || held.Paid != had.Paid || held.Reference != had.Reference || held.Link != had.Link
-}
-
 // plan turns what is open into changes.
 func (d *deal) plan(lang string) error {
 	if d.write {
 		want := d.want
+		want.Stage, want.Pipeline = "", ""
 		d.changes, d.keys = append(d.changes, crm.Change{Deal: d.claim.Key, State: &want}), append(d.keys, "")
 	}
 	for _, e := range d.effects {
@@ -273,15 +280,37 @@ func (t *turn) send(ctx context.Context, deals []*deal) []crm.Verdict {
 		return []crm.Verdict{}
 	}
 	t.fault("before call")
+	began := t.Now()
 	verdicts := t.account.Apply(ctx, changes)
 	t.fault("after call")
+	var failure error
+	through, answered := false, false
 	for _, v := range verdicts {
-		if v.Err == nil || crm.ClassOf(v.Err) != crm.Transient {
-			return verdicts
-		}
+		class := crm.ClassOf(v.Err)
+		through = through || v.Err == nil || class == crm.Gone || class == crm.Refused
+		answered = answered || v.Err == nil || class != crm.Transient
+		failure = cmp.Or(failure, v.Err)
 	}
-	t.halt(verdicts[0].Err) // nothing came through: the next part would meet the same
+	t.called("write", began, len(deals), failure, through)
+	if !answered {
+		t.halt(failure) // nothing came through: the next part would meet the same
+	}
 	return verdicts
+}
+
+// called remembers a call until the next record.
+func (t *turn) called(what string, began time.Time, deals int, err error, through bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.calls = append(t.calls, outbox.Call{At: began, What: what, Deals: deals, Outcome: outcome(err), Millis: t.Now().Sub(began).Milliseconds(), Through: through})
+}
+
+// outcome is how a call ended, in a word.
+func outcome(err error) string {
+	if err == nil {
+		return outbox.OK
+	}
+	return code(err)
 }
 
 // readStages reads the deals whose new status may move them and adds the stage to what is written. A deal that cannot be
@@ -296,14 +325,15 @@ func (t *turn) readStages(ctx context.Context, deals []*deal) error {
 	if len(names) == 0 {
 		return nil
 	}
+	began := t.Now()
 	held, err := readDeals(ctx, t.account, names)
+	t.called("read", began, len(names), err, err == nil)
 	if class := crm.ClassOf(err); err != nil && class != crm.Gone && class != crm.Refused {
 		return err
 	}
 	for _, d := range deals {
 		if now, ok := held[d.claim.Key]; ok && d.move {
-			want := d.changes[0].State
-			want.Stage, want.Pipeline = mapping.Stages(t.tenant.Settings.Stages).Move(now, want.Status), now.Pipeline
+			d.place(now, t.tenant.Settings.Stages)
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
@@ -31,8 +32,9 @@ type turn struct {
 	account crm.Account
 	tenant  tenants.Tenant
 
-	mu   sync.Mutex
-	stop error // why the CRM should not be called again in this turn
+	mu    sync.Mutex
+	stop  error         // why the CRM should not be called again in this turn
+	calls []outbox.Call // not yet recorded
 }
 
 // Lane drains one CRM account: it takes the lane, writes batch after batch, and lets go when nothing is due and no
@@ -154,9 +156,20 @@ const shortest = 3 * time.Second
 
 // rest keeps the lane from being woken before the CRM may be called again, and says why for people to see.
 func (t *turn) rest(ctx context.Context, tx *tenants.Tx, cause error) error {
+	if err := t.shutOut(ctx, tx, cause); err != nil {
+		return err
+	}
 	now, wait := t.Now(), pause(cause)
 	if err := outbox.Pause(ctx, tx, now.Add(wait), code(cause)); err != nil || wait < shortest {
 		return err
 	}
 	return outbox.Postpone(ctx, tx, outbox.Push, now, now.Add(wait), code(cause))
+}
+
+// shutOut tells the administrator when the CRM shut us out. A write that succeeds takes it back.
+func (w *Worker) shutOut(ctx context.Context, tx *tenants.Tx, cause error) error {
+	if !blocked(cause) {
+		return nil
+	}
+	return payments.Raise(ctx, tx, payments.Exception{Kind: payments.CRMBlocked, Key: payments.CRMBlocked, OpenedAt: w.Now()}, "")
 }

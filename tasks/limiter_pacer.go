@@ -81,7 +81,7 @@ func (p *pacer) probed(a answer) {
 }
 
 func refusal(methods []string, a answer, err error) error {
-	e := &crm.Error{Class: crm.Throttled, Op: op(methods), Code: a.why, RetryAfter: a.wait, Err: err}
+	e := &crm.Error{Class: crm.Throttled, Op: op(methods), Code: a.why, RetryAfter: a.wait, Blocked: a.why == CodeBlocked, Err: err}
 	if method, ok := strings.CutPrefix(a.why, "operating "); ok {
 		e.Op, e.Code = method, CodeOperating
 	}

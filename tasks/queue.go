@@ -54,14 +54,18 @@ func NewQueue(url string, now func() time.Time, log *slog.Logger) (*Queue, error
 func (q *Queue) Close() error { return q.client.Close() }
 
 // Send reminds of promises that are due; later ones are found by the sweeper. A lane is reminded once for all its
-// deals. Failures are logged only: the sweeper repeats what was lost.
+// deals, and so are reviews. Failures are logged only: the sweeper repeats what was lost.
 func (q *Queue) Send(reminders []tenants.Reminder) {
 	if q.now().UnixNano() < q.away.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	woken := map[tenants.ID]bool{}
+	type wake struct {
+		tenant tenants.ID
+		kind   outbox.Kind
+	}
+	woken := map[wake]bool{}
 	for _, r := range reminders {
 		if r.Due.After(q.now()) {
 			continue
@@ -70,13 +74,16 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 		body := reminder{Tenant: r.Tenant.String(), Kind: outbox.Kind(r.Kind), ID: r.ID}
 		switch body.Kind {
 		case outbox.Review: // a CRM may report thousands at once; payments do not wait for them
-			queue = "reviews"
+			queue, body.ID = "reviews", 0
 		case outbox.Push:
-			if woken[r.Tenant] {
+			task, queue, body = laneTask, "lanes", reminder{Tenant: body.Tenant}
+		}
+		if body.ID == 0 { // one answers all of a kind
+			one := wake{r.Tenant, outbox.Kind(r.Kind)}
+			if woken[one] {
 				continue
 			}
-			woken[r.Tenant] = true
-			task, queue, body = laneTask, "lanes", reminder{Tenant: body.Tenant}
+			woken[one] = true
 		}
 		payload, _ := json.Marshal(body)
 		// Never retried and never archived by asynq: Postgres knows what is left to do.

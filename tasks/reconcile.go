@@ -52,7 +52,7 @@ func (w *Worker) reconcile(ctx context.Context, id tenants.ID, c outbox.Claim) (
 // compareDeals compares what the CRM's cards hold of these deals with what the payments say. Without access the run goes
 // on without the CRM, and says so.
 func (w *Worker) compareDeals(ctx context.Context, id tenants.ID, s payments.Stretch) error {
-	account, tenant, err := w.Accounts.Account(ctx, id)
+	account, _, err := w.Accounts.Account(ctx, id)
 	var held map[string]crm.Deal
 	if err == nil {
 		held, err = readDeals(ctx, account, s.Deals)
@@ -81,7 +81,7 @@ func (w *Worker) compareDeals(ctx context.Context, id tenants.ID, s payments.Str
 			}
 			compared = append(compared, deal)
 			now, there := held[deal]
-			if d := differs(desired(mine[deal], tenant), now.Written, sync, there); d != nil {
+			if d := differs(desired(mine[deal]), now.Written, sync, there); d != nil {
 				d.Deal = deal
 				differ = append(differ, *d)
 			}
@@ -102,7 +102,7 @@ func differs(want, held crm.State, sync outbox.Sync, there bool) *payments.Diffe
 		d.Theirs = "no such deal"
 	case sync.State == "failed":
 		d.Theirs = "not written: " + sync.Reason
-	case held.Status == want.Status && held.Paid == want.Paid && held.Refunded == want.Refunded && held.Reference == want.Reference:
+	case held.Status == want.Status && same(held.Paid, want.Paid) && same(held.Refunded, want.Refunded) && held.Reference == want.Reference:
 		return nil
 	default:
 		d.Theirs = card(held)

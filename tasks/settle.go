@@ -16,6 +16,7 @@ type tally struct {
 	written []outbox.Written
 	sent    []outbox.Receipt
 	unsent  []string // effects that certainly did not happen
+	over    []string // keys of exceptions that ended
 	done    []outbox.Claim
 	again   []outbox.Claim // let go without a failure, due now
 	paused  []outbox.Claim // due when the CRM may be called again
@@ -24,6 +25,10 @@ type tally struct {
 // record keeps the verdicts of a part in one transaction, and marks what the next part sends. Verdicts are nil when
 // nothing was sent.
 func (t *turn) record(ctx context.Context, part []*deal, verdicts []crm.Verdict, next []*deal) error {
+	t.mu.Lock()
+	calls := t.calls
+	t.calls = nil
+	t.mu.Unlock()
 	err := t.DB.In(context.WithoutCancel(ctx), t.id, func(ctx context.Context, tx *tenants.Tx) error {
 		var sum tally
 		at := 0
@@ -41,11 +46,13 @@ func (t *turn) record(ctx context.Context, part []*deal, verdicts []crm.Verdict,
 		if err := t.book(ctx, tx, sum); err != nil {
 			return err
 		}
+		for _, c := range calls {
+			if err := outbox.Called(ctx, tx, c); err != nil {
+				return err
+			}
+		}
 		if cause := t.halted(); cause != nil {
 			return t.rest(ctx, tx, cause)
-		}
-		if err := outbox.Called(ctx, tx, t.Now()); err != nil {
-			return err
 		}
 		return outbox.Sending(ctx, tx, sending(next), t.Now())
 	})
@@ -65,9 +72,12 @@ func (t *turn) book(ctx context.Context, tx *tenants.Tx, sum tally) error {
 	if err := outbox.Unsent(ctx, tx, sum.unsent...); err != nil {
 		return err
 	}
-	keys := make([]string, len(sum.done))
-	for i, c := range sum.done {
-		keys[i] = syncKey(c.Key)
+	keys := sum.over
+	for _, c := range sum.done {
+		keys = append(keys, syncKey(c.Key))
+	}
+	if len(sum.written)+len(sum.sent) > 0 {
+		keys = append(keys, payments.CRMBlocked)
 	}
 	if err := payments.SettleAll(ctx, tx, keys, tenants.CRM, "", now); err != nil {
 		return err
@@ -129,6 +139,12 @@ func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *
 			return err
 		}
 		sum.written = append(sum.written, outbox.Written{Deal: d.claim.Key, State: written})
+		if d.stray {
+			return t.strayed(ctx, tx, d.claim.Key, true)
+		}
+		if d.placed {
+			sum.over = append(sum.over, payments.DealMoved+":"+d.claim.Key)
+		}
 	case v.Err == nil:
 		sum.sent = append(sum.sent, outbox.Receipt{Key: key, RemoteID: v.RemoteID})
 	case class == crm.Gone, class == crm.Refused:

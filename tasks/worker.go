@@ -54,8 +54,11 @@ func (w *Worker) fault(point string) {
 	}
 }
 
-// Run keeps one promise, if it is still open, due and free.
+// Run keeps one promise, if it is still open, due and free; of reviews it keeps all that are due.
 func (w *Worker) Run(ctx context.Context, id tenants.ID, kind outbox.Kind, promise int64) error {
+	if kind == outbox.Review {
+		return w.Reviews(ctx, id)
+	}
 	var claims []outbox.Claim
 	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		var err error
@@ -111,8 +114,6 @@ func (w *Worker) keep(ctx context.Context, id tenants.ID, c outbox.Claim) (time.
 		return time.Time{}, w.setup(ctx, id)
 	case outbox.Leave:
 		return time.Time{}, w.Accounts.Leave(ctx, id)
-	case outbox.Review:
-		return time.Time{}, w.review(ctx, id, c.Key, c.Due)
 	case outbox.Reconcile:
 		return w.reconcile(ctx, id, c)
 	}
@@ -154,18 +155,23 @@ func (w *Worker) close(ctx context.Context, id tenants.ID, c outbox.Claim, again
 		case crm.ClassOf(failure) == crm.Throttled:
 			return outbox.Again(ctx, tx, c, w.Now(), w.Now().Add(pause(failure)), "")
 		}
-		due, dead := retry(c, w.Now())
-		w.Log.WarnContext(ctx, "promise failed", "tenant", id, "kind", c.Kind, "key", c.Key, "attempts", c.Attempts+1, "next", due, "err", failure)
-		if dead {
-			return outbox.Bury(ctx, tx, c, w.Now(), code(failure))
-		}
-		return outbox.Again(ctx, tx, c, w.Now(), due, code(failure))
+		return w.settleFailed(ctx, tx, c, failure)
 	})
 	w.fault("closed")
 	if errors.Is(err, outbox.ErrLost) {
 		return nil
 	}
 	return err
+}
+
+// settleFailed says when a promise that failed is tried again, or gives it up.
+func (w *Worker) settleFailed(ctx context.Context, tx *tenants.Tx, c outbox.Claim, failure error) error {
+	due, dead := retry(c, w.Now())
+	w.Log.WarnContext(ctx, "promise failed", "tenant", tx.Tenant(), "kind", c.Kind, "key", c.Key, "attempts", c.Attempts+1, "next", due, "err", failure)
+	if dead {
+		return outbox.Bury(ctx, tx, c, w.Now(), code(failure))
+	}
+	return outbox.Again(ctx, tx, c, w.Now(), due, code(failure))
 }
 
 // revokedFor is how long a lane without access rests. Reconnecting ends the rest; an account that was not paid for comes
@@ -199,10 +205,18 @@ func retry(c outbox.Claim, now time.Time) (time.Time, bool) {
 	return now.Add(min(time.Second<<min(c.Attempts, 5), 30*time.Second)), false
 }
 
+// blocked says whether the CRM shut us out.
+func blocked(err error) bool {
+	var e *crm.Error
+	return errors.As(err, &e) && e.Blocked
+}
+
 // code is the reason that is kept and shown: a word, never a foreign text.
 func code(err error) string {
 	var e *crm.Error
 	switch {
+	case blocked(err):
+		return "blocked"
 	case errors.As(err, &e):
 		return e.Class.String()
 	case errors.Is(err, payments.ErrCredentials):
@@ -211,60 +225,4 @@ func code(err error) string {
 		return "unavailable"
 	}
 	return "transient"
-}
-
-// review looks at a deal that was changed in the CRM: a deal that is gone is an exception, and fields of ours that
-// somebody overwrote are written again. heard is when the CRM told us.
-func (w *Worker) review(ctx context.Context, id tenants.ID, deal string, heard time.Time) error {
-	ctx = crm.WithPriority(ctx, crm.Housekeeping)
-	var sync outbox.Sync
-	var mine payments.Deal
-	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		var err error
-		if mine, err = w.Payments.DealOf(ctx, tx, deal); err != nil {
-			return err
-		}
-		sync, err = outbox.SyncOf(ctx, tx, deal)
-		return err
-	})
-	if err != nil || len(mine.Invoices) == 0 || sync.Written == nil || sync.State == "waiting" || echo(sync, heard) {
-		return err // not ours, or a push is under way that will see for itself
-	}
-	account, tenant, err := w.Accounts.Account(ctx, id)
-	if err != nil {
-		return err
-	}
-	held, err := account.Deal(ctx, deal)
-	if err != nil && crm.ClassOf(err) != crm.Gone {
-		return err
-	}
-	drifted := err == nil && drift(held.Written, desired(mine, tenant), sync.Written)
-	gone := err != nil
-	if !drifted && !gone {
-		return nil
-	}
-	return w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		if gone {
-			return w.gone(ctx, tx, deal)
-		}
-		if err := tx.Audit(ctx, tenants.Entry{At: w.Now(), Actor: tenants.CRM, Action: "deal.overwritten", DealID: deal}, nil); err != nil {
-			return err
-		}
-		if err := outbox.Stale(ctx, tx, deal); err != nil {
-			return err
-		}
-		return outbox.Make(ctx, tx, outbox.Push, deal, w.Now())
-	})
-}
-
-// echo says whether the CRM's event is most likely the answer to our own write.
-func echo(s outbox.Sync, heard time.Time) bool {
-	return s.WrittenAt != nil && heard.Sub(*s.WrittenAt).Abs() < 10*time.Second
-}
-
-func (w *Worker) gone(ctx context.Context, tx *tenants.Tx, deal string) error {
-	if err := outbox.Unwritten(ctx, tx, deal, crm.Gone.String()); err != nil {
-		return err
-	}
-	return payments.Raise(ctx, tx, payments.Exception{Kind: payments.DealGone, Key: payments.DealGone + ":" + deal, DealID: deal, OpenedAt: w.Now()}, "")
 }

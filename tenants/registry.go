@@ -45,7 +45,26 @@ type Settings struct {
 	Accent    string                       `json:"accent"`     // #rrggbb on the pay page
 	Stages    map[string]map[string]string `json:"stages"`     // pipeline → status → stage to move to
 	Payments  PaymentSettings              `json:"payments"`
+
+	// What is done about fields and stages that somebody overwrote in the CRM; empty is the default of each.
+	OverwrittenFields Repair `json:"overwritten_fields,omitempty"`
+	OverwrittenStage  Repair `json:"overwritten_stage,omitempty"`
 }
+
+// Repair says whether what was overwritten by hand is written again or only shown.
+type Repair string
+
+// The ways.
+const (
+	DoRepair Repair = "repair"
+	LetBe    Repair = "leave"
+)
+
+// RepairsFields says whether fields are written again; by default they are, because nobody else should write them.
+func (s Settings) RepairsFields() bool { return s.OverwrittenFields != LetBe }
+
+// RepairsStage says whether a deal is moved to its stage again; by default it is not, because people move deals on.
+func (s Settings) RepairsStage() bool { return s.OverwrittenStage == DoRepair }
 
 // PaymentSettings is how money is taken and given back. The zero value is a tenant that needs none of it.
 type PaymentSettings struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/dealpay/dealpay/widgets/api"
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -198,19 +199,29 @@ func (s *Service) CancelInvoice(c *gin.Context) {
 	})
 }
 
-// CheckInvoice answers POST /invoices/{id}/check: the acquirer is asked while the caller waits.
+// CheckInvoice answers POST /invoices/{id}/check: the acquirer is asked while the caller waits, and a card in the CRM that
+// is late is tried now.
 func (s *Service) CheckInvoice(c *gin.Context) {
 	s.onInvoice(c, http.StatusOK, nil, func(ctx context.Context, w caller, id uuid.UUID, _ []byte) (in payments.Invoice, err error) {
 		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 		defer cancel()
-		if err := s.Payments.CheckInvoice(ctx, w.tenant, id); err != nil {
-			return in, err
-		}
-		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		read := func(ctx context.Context, tx *tenants.Tx) (err error) {
 			in, err = payments.Get(ctx, tx, id)
 			return err
+		}
+		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			if err := read(ctx, tx); err != nil {
+				return err
+			}
+			return outbox.Hurry(ctx, tx, outbox.Push, in.DealID, s.Now())
 		})
-		return in, err
+		if err == nil {
+			err = s.Payments.CheckInvoice(ctx, w.tenant, id)
+		}
+		if err != nil {
+			return in, err
+		}
+		return in, s.DB.In(ctx, w.tenant, read)
 	})
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/dealpay/dealpay/crm/mapping"
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/tenants"
-	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/dealpay/dealpay/widgets/api"
 	"github.com/gin-gonic/gin"
 	"github.com/google/uuid"
@@ -69,11 +68,19 @@ func (s *Service) settings(ctx context.Context, w caller) (api.SettingsView, err
 
 func settingsView(t tenants.Settings) api.Settings {
 	v := api.Settings{Language: api.SettingsLanguage(t.Language), TimeZone: t.TimeZone, LinkHours: t.LinkHours, Merchant: t.Merchant,
-		Accent: t.Accent, Stages: t.Stages}
+		Accent: t.Accent, Stages: t.Stages, OverwrittenFields: repairView(t.RepairsFields()), OverwrittenStage: repairView(t.RepairsStage())}
 	if v.Stages == nil {
 		v.Stages = map[string]map[string]string{}
 	}
 	return v
+}
+
+func repairView(repairs bool) *api.Repair {
+	v := api.Repair(tenants.LetBe)
+	if repairs {
+		v = api.Repair(tenants.DoRepair)
+	}
+	return &v
 }
 
 func (s *Service) acquirers(ctx context.Context, tx *tenants.Tx) ([]api.AcquirerView, error) {
@@ -119,46 +126,6 @@ func describe(key string, d payments.Description) api.AcquirerView {
 	return v
 }
 
-func (s *Service) health(ctx context.Context, w caller) (api.Health, error) {
-	h := api.Health{Failures: []api.Failure{}}
-	var tenant tenants.Tenant
-	err := s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-		var err error
-		if tenant, err = tx.Me(ctx); err != nil {
-			return err
-		}
-		h.Status, h.StatusWhy, h.Setup = api.HealthStatus(tenant.Status), tenant.StatusWhy, len(tenant.Layout) > 0
-		backlog, err := outbox.BacklogOf(ctx, tx)
-		if err != nil {
-			return err
-		}
-		h.Waiting, h.OldestWaitingAt, h.Failed = backlog.Waiting, utc(backlog.Oldest), backlog.Dead
-		dead, err := outbox.Buried(ctx, tx, pageSize)
-		for _, d := range dead {
-			h.Failures = append(h.Failures, api.Failure{Id: d.ID, Kind: string(d.Kind), Key: d.Key, Since: d.DeadAt.UTC(), Reason: d.Reason})
-		}
-		if err != nil {
-			return err
-		}
-		state, err := outbox.LaneOf(ctx, tx)
-		h.PausedUntil, h.PausedWhy, h.LastCallAt = utc(state.PausedUntil), state.PausedWhy, utc(state.LastCallAt)
-		return err
-	})
-	if err != nil {
-		return h, err
-	}
-	access, err := s.CRM.Health(ctx, w.tenant)
-	if err != nil {
-		return h, err
-	}
-	h.TokenAt, h.TokenExpiresAt = utc(&access.RenewedAt), utc(&access.ExpiresAt)
-	if share, err := s.HeadRoom(ctx, tenant); err == nil {
-		room := float32(share)
-		h.HeadRoom = &room
-	}
-	return h, nil
-}
-
 var accentForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 // PutSettings answers PUT /settings.
@@ -183,7 +150,9 @@ func (s *Service) PutSettings(c *gin.Context) {
 				return err
 			}
 			return tx.SetSettings(ctx, tenants.Settings{Language: string(in.Language), TimeZone: in.TimeZone, LinkHours: in.LinkHours,
-				Merchant: strings.TrimSpace(in.Merchant), Accent: in.Accent, Stages: in.Stages, Payments: me.Settings.Payments}, w.by.Actor)
+				Merchant: strings.TrimSpace(in.Merchant), Accent: in.Accent, Stages: in.Stages, Payments: me.Settings.Payments,
+				OverwrittenFields: cmp.Or(tenants.Repair(value(in.OverwrittenFields)), me.Settings.OverwrittenFields),
+				OverwrittenStage:  cmp.Or(tenants.Repair(value(in.OverwrittenStage)), me.Settings.OverwrittenStage)}, w.by.Actor)
 		})
 	}
 	if err != nil {
@@ -204,11 +173,15 @@ func checkSettings(in api.Settings) error {
 		return &payments.Invalid{Code: "link_hours_unusable", Detail: "A link can live for 1 to 8760 hours."}
 	case in.Accent != "" && !accentForm.MatchString(in.Accent):
 		return &payments.Invalid{Code: "accent_unusable", Detail: "The colour must be written as #rrggbb."}
+	case !repairable(in.OverwrittenFields) || !repairable(in.OverwrittenStage):
+		return &payments.Invalid{Code: "repair_unknown", Detail: "What was overwritten is either repaired or left: write repair or leave."}
 	case utf8.RuneCountInString(in.Merchant) > 80:
 		return &payments.Invalid{Code: "merchant_too_long", Detail: "The name can have at most 80 characters."}
 	}
 	return nil
 }
+
+func repairable(r *api.Repair) bool { return r == nil || r.Valid() }
 
 func (s *Service) pipelines(ctx context.Context, w caller) ([]crm.Pipeline, error) {
 	account, _, err := s.CRM.Account(ctx, w.tenant)
@@ -346,50 +319,4 @@ func (s *Service) RevokeKey(c *gin.Context) {
 		})
 	}
 	s.empty(c, err)
-}
-
-// Repair answers POST /repair: makes in the CRM what is missing there.
-func (s *Service) Repair(c *gin.Context) {
-	w := who(c)
-	ctx, cancel := context.WithTimeout(crm.WithPriority(c.Request.Context(), crm.Person), 25*time.Second)
-	defer cancel()
-	err := s.CRM.Setup(ctx, w.tenant)
-	var h api.Health
-	if err == nil {
-		h, err = s.health(ctx, w)
-	}
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	c.JSON(http.StatusOK, h)
-}
-
-// Replay answers POST /replay: failed work is promised again.
-func (s *Service) Replay(c *gin.Context) {
-	w := who(c)
-	var in api.ReplayRequest
-	_, err := decode(c, &in)
-	var ids []int64
-	switch {
-	case err != nil:
-	case in.Ids != nil && len(*in.Ids) > 0:
-		ids = *in.Ids
-	case in.All == nil || !*in.All:
-		err = &bad{"nothing_chosen", "Give ids, or all."}
-	}
-	var n int
-	if err == nil {
-		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-			if n, err = outbox.Replay(ctx, tx, ids, s.Now()); err != nil {
-				return err
-			}
-			return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: w.by.Actor, Action: "work.replayed"}, map[string]int{"promises": n})
-		})
-	}
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	c.JSON(http.StatusOK, api.ReplayResult{Replayed: n})
 }

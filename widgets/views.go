@@ -89,7 +89,7 @@ func (s *Service) complement(ctx context.Context, tx *tenants.Tx, w caller, in p
 		v.Can = append(v.Can, api.InvoiceCan(what))
 	}
 	sync, err := outbox.SyncOf(ctx, tx, in.DealID)
-	v.Sync = api.Sync{State: api.SyncState(sync.State), WrittenAt: utc(sync.WrittenAt), Reason: sync.Reason, NextTryAt: utc(sync.NextTry)}
+	v.Sync = syncView(sync)
 	return err
 }
 
@@ -113,6 +113,17 @@ func byHand(ctx context.Context, tx *tenants.Tx, in payments.Invoice, v *api.Inv
 	evidence := map[[2]bool]api.InvoiceEvidence{{true, false}: api.EvidenceAcquirer, {false, true}: api.EvidenceOperator, {true, true}: api.EvidenceBoth}[[2]bool{word.Acquirer, word.Operator}]
 	v.Moves, v.Decisions, v.Evidence = &moves, &decisions, &evidence
 	return err
+}
+
+func syncView(s outbox.Sync) api.Sync {
+	v := api.Sync{State: api.SyncState(s.State), WrittenAt: utc(s.WrittenAt), Reason: s.Reason, NextTryAt: utc(s.NextTry)}
+	if s.Overwritten != nil {
+		v.Overwritten = &api.Overwritten{At: s.OverwrittenAt.UTC(), Repaired: s.Repaired, What: []api.OverwrittenWhat{}}
+		for _, what := range s.Overwritten {
+			v.Overwritten.What = append(v.Overwritten.What, api.OverwrittenWhat(what))
+		}
+	}
+	return v
 }
 
 func utc(t *time.Time) *time.Time {

@@ -28,11 +28,26 @@ type Service struct {
 	DB        *tenants.DB
 	Payments  *payments.Service
 	CRM       Connector
-	HeadRoom  func(ctx context.Context, t tenants.Tenant) (share float64, err error) // of the CRM's rate limit
+	HeadRoom  func(ctx context.Context, t tenants.Tenant) (Room, error)
 	PublicURL string
 	Version   string
 	Now       func() time.Time
 	Log       *slog.Logger
 
 	reads singleflight.Group // of deals: many callers at once cost the CRM one request
+}
+
+// Room is how much of a CRM's rate limit an account has left.
+type Room struct {
+	Free         float64 // share
+	PausedUntil  time.Time
+	BlockedUntil time.Time // the CRM shut us out
+	Busy         []Busy
+}
+
+// Busy is a method that used up much of its execution time at the CRM.
+type Busy struct {
+	Method string
+	Used   float64 // share; at 1 it waits
+	Until  time.Time
 }

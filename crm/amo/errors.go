@@ -121,7 +121,7 @@ func classify(op string, write bool, r answer, now time.Time) *crm.Error {
 	case r.status == http.StatusBadRequest && strings.Contains(p.Detail, "244"):
 		e.Class, e.Code = crm.Revoked, "244" // "Код ошибки 244": not paid for, or the right to write was taken away
 	case r.status == http.StatusForbidden && r.html():
-		e.Class, e.Code, e.RetryAfter = crm.Throttled, "blocked", retryAfter(p, r.header, now)
+		e.Class, e.Code, e.RetryAfter, e.Blocked = crm.Throttled, "blocked", retryAfter(p, r.header, now), true
 	case r.status == http.StatusNotFound && r.html():
 		e.Class, e.Code = crm.Transient, noAccount // renamed or moved: not a word about the deal
 	case r.status == http.StatusTooManyRequests:
@@ -149,7 +149,7 @@ func pressure(e *crm.Error) crm.Pressure {
 	if e == nil || e.Class != crm.Throttled {
 		return crm.Pressure{}
 	}
-	return crm.Pressure{Throttled: e.Code != "blocked", Blocked: e.Code == "blocked", RetryAfter: e.RetryAfter}
+	return crm.Pressure{Throttled: !e.Blocked, Blocked: e.Blocked, RetryAfter: e.RetryAfter}
 }
 
 // asError makes a *crm.Error of what came from the caller's side (tokens, pacer).

@@ -50,7 +50,7 @@ func (a *Account) read(r reply, cmds []command) ([]answer, crm.Pressure, *crm.Er
 	var e envelope
 	if fail := open(r, "batch", &e); fail != nil {
 		a.bound(fail, "batch")
-		return nil, pressureOf(r, fail), fail
+		return nil, pressureOf(fail), fail
 	}
 	p := crm.Pressure{Operating: map[string]time.Duration{}, OperatingResetAt: map[string]time.Time{}}
 	a.book(&p, "batch", e.Time)
@@ -100,7 +100,7 @@ func open(r reply, op string, e *envelope) *crm.Error {
 	if err := json.Unmarshal(r.body, e); err != nil || e.Error == nil && e.Result == nil {
 		// A proxy's page: whatever its status, it says nothing about the work, which may have been done.
 		return &crm.Error{Class: crm.Transient, Op: op, Code: "HTTP_" + strconv.Itoa(r.status), Ambiguous: true,
-			RetryAfter: retryAfter(r.header), Err: fmt.Errorf("status %d without a readable answer", r.status)}
+			Blocked: r.status == http.StatusForbidden, RetryAfter: retryAfter(r.header), Err: fmt.Errorf("status %d without a readable answer", r.status)}
 	}
 	if e.Error == nil && r.status < 400 {
 		return nil
@@ -147,10 +147,8 @@ func (a *Account) bound(e *crm.Error, method string) {
 }
 
 // pressureOf is what a refused request says about the limits.
-func pressureOf(r reply, e *crm.Error) crm.Pressure {
-	html := strings.HasPrefix(e.Code, "HTTP_") && r.status == http.StatusForbidden
-	return crm.Pressure{Throttled: e.Class == crm.Throttled, RetryAfter: e.RetryAfter,
-		Blocked: html || strings.EqualFold(e.Code, "OVERLOAD_LIMIT")}
+func pressureOf(e *crm.Error) crm.Pressure {
+	return crm.Pressure{Throttled: e.Class == crm.Throttled, RetryAfter: e.RetryAfter, Blocked: e.Blocked}
 }
 
 // retryAfter reads the header in seconds. The REST module sends none, a proxy before a self-hosted portal may.

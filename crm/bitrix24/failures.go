@@ -81,7 +81,7 @@ func classify(op string, status int, code, description string) *crm.Error {
 		e.Class = crm.Gone
 	}
 	if upper == "OVERLOAD_LIMIT" {
-		e.RetryAfter = longBlock
+		e.RetryAfter, e.Blocked = longBlock, true
 	}
 	// A server in trouble may have done the work before it failed.
 	e.Ambiguous = e.Class == crm.Transient

@@ -74,3 +74,8 @@ func (s Stages) Move(deal crm.Deal, status crm.Status) string {
 	}
 	return stage
 }
+
+// Strayed says whether a deal was moved from a pipeline that has a stage for this status to one that has none.
+func (s Stages) Strayed(from string, deal crm.Deal, status crm.Status) bool {
+	return !deal.Closed && from != deal.Pipeline && s[from][string(status)] != "" && s[deal.Pipeline][string(status)] == ""
+}

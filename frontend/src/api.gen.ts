@@ -996,10 +996,22 @@ export interface components {
             state: "written" | "waiting" | "failed";
             /** Format: date-time */
             written_at: string | null;
-            /** @description a code the page words */
+            /** @description a code the page words, empty when there is nothing to say: throttled, blocked, transient, revoked, gone, refused */
             reason: string;
             /** Format: date-time */
             next_try_at: string | null;
+            overwritten?: components["schemas"]["Overwritten"];
+        };
+        /** @description what somebody changed in the CRM of what we had written; left out when nothing was */
+        Overwritten: {
+            /**
+             * Format: date-time
+             * @description when we saw it
+             */
+            at: string;
+            what: ("status" | "paid" | "refunded" | "outstanding" | "link" | "reference" | "stage")[];
+            /** @description true: it is written again; false: it is left as it is, by the settings or because it was overwritten again and again */
+            repaired: boolean;
         };
         Invoice: {
             id: string;
@@ -1088,7 +1100,7 @@ export interface components {
         };
         Exception: {
             id: string;
-            /** @description wrong_amount */
+            /** @description wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked */
             kind: string;
             deal_id: string;
             invoice_id: string | null;
@@ -1165,7 +1177,14 @@ export interface components {
                     [key: string]: string;
                 };
             };
+            overwritten_fields?: components["schemas"]["Repair"];
+            overwritten_stage?: components["schemas"]["Repair"];
         };
+        /**
+         * @description what happens to what somebody overwrote in the CRM: write it again, or only show it. Left out in a request: as it was. At first fields are repaired and stages left
+         * @enum {string}
+         */
+        Repair: "repair" | "leave";
         SettingsView: {
             /** @enum {string} */
             crm: "bitrix24" | "amocrm" | "kommo";
@@ -1197,10 +1216,39 @@ export interface components {
             /** Format: date-time */
             paused_until: string | null;
             paused_why: string;
+            /**
+             * Format: date-time
+             * @description the CRM shut us out and is not called until then
+             */
+            blocked_until: string | null;
             /** Format: date-time */
             last_call_at: string | null;
+            /** @description of the lane, newest first */
+            last_calls: components["schemas"]["LastCall"][];
             /** @description share of the CRM's rate limit that is free */
             head_room: number | null;
+            /** @description methods that used up half of their execution time at the CRM */
+            busy_methods: components["schemas"]["BusyMethod"][];
+        };
+        LastCall: {
+            /** Format: date-time */
+            at: string;
+            /**
+             * @description write: fields, stage and notes; read: a look at deals that were changed in the CRM
+             * @enum {string}
+             */
+            what: "write" | "read";
+            deals: number;
+            /** @description ok, or a reason as in Sync */
+            outcome: string;
+            took_ms: number;
+        };
+        BusyMethod: {
+            method: string;
+            /** @description share of the time that is used up; at 1 it waits */
+            used: number;
+            /** Format: date-time */
+            until: string;
         };
         Failure: {
             /** Format: int64 */

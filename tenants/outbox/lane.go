@@ -62,15 +62,30 @@ func (l *Lane) Quit(ctx context.Context, tx *tenants.Tx, force bool) (ok bool, e
 	return false, nil
 }
 
-// Pause notes for people why nothing is written to the CRM now; Called ends it.
+// Pause notes for people why nothing is written to the CRM now; a call that succeeds ends it.
 func Pause(ctx context.Context, tx *tenants.Tx, until time.Time, why string) error {
 	_, err := tx.Exec(ctx, `UPDATE lanes SET paused_until = $1, paused_why = $2`, until, why)
 	return err
 }
 
-// Called notes when the CRM was last called, and that nothing holds the lane up.
-func Called(ctx context.Context, tx *tenants.Tx, now time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE lanes SET last_call_at = $1, paused_until = NULL, paused_why = ''`, now)
+// Call is one look or one write at the CRM, for people to see.
+type Call struct {
+	At      time.Time `json:"at"`
+	What    string    `json:"what"` // write, read
+	Deals   int       `json:"deals"`
+	Outcome string    `json:"outcome"` // OK, or the code of a failure
+	Millis  int64     `json:"ms"`
+	Through bool      `json:"-"` // the CRM did something for us: nothing holds the lane up
+}
+
+// OK is the outcome of a call that did all it should.
+const OK = "ok"
+
+// Called notes a call.
+func Called(ctx context.Context, tx *tenants.Tx, c Call) error {
+	_, err := tx.Exec(ctx, `UPDATE lanes SET last_call_at = $1, calls = jsonb_path_query_array($2::jsonb || calls, '$[0 to 19]'),
+		paused_until = CASE WHEN $3 THEN NULL ELSE paused_until END, paused_why = CASE WHEN $3 THEN '' ELSE paused_why END`,
+		c.At, []Call{c}, c.Through)
 	return err
 }
 
@@ -79,11 +94,12 @@ type LaneState struct {
 	PausedUntil *time.Time `db:"paused_until"`
 	PausedWhy   string     `db:"paused_why"`
 	LastCallAt  *time.Time `db:"last_call_at"`
+	Calls       []Call     `db:"calls"` // newest first
 }
 
 // LaneOf reads the lane of the transaction's tenant; zero when it was never used.
 func LaneOf(ctx context.Context, tx *tenants.Tx) (LaneState, error) {
-	s, err := tenants.Row[LaneState](ctx, tx, `SELECT paused_until, paused_why, last_call_at FROM lanes`)
+	s, err := tenants.Row[LaneState](ctx, tx, `SELECT paused_until, paused_why, last_call_at, calls FROM lanes`)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}

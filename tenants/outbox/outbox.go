@@ -193,25 +193,60 @@ func Buried(ctx context.Context, tx *tenants.Tx, limit int) ([]Dead, error) {
 		ORDER BY dead_at DESC LIMIT $1`, limit)
 }
 
-// Replay promises again what was given up: these ids, or everything when ids is nil. It returns how many.
+// A replay comes back in portions, so that what people cause meanwhile finds room between them: half of what the slowest
+// lane can write.
+const (
+	replayPortion = 50
+	replayEvery   = 2 * time.Second
+)
+
+// Replay promises again what was given up: these ids, or everything when ids is nil. Many are due one portion after the
+// other. It returns how many.
 func Replay(ctx context.Context, tx *tenants.Tx, ids []int64, now time.Time) (int, error) {
-	dead, err := tenants.Rows[Dead](ctx, tx, `UPDATE outbox SET done_at = $2 WHERE dead_at IS NOT NULL AND done_at IS NULL
-		AND ($1::bigint[] IS NULL OR id = ANY($1)) RETURNING id, kind, key, dead_at, last_error`, ids, now)
+	made, err := tenants.Rows[struct {
+		ID   *int64     `db:"id"`
+		Kind string     `db:"kind"`
+		Due  *time.Time `db:"due_at"`
+	}](ctx, tx, `
+		WITH dead AS (
+			UPDATE outbox SET done_at = $2 WHERE dead_at IS NOT NULL AND done_at IS NULL
+			AND ($1::bigint[] IS NULL OR id = ANY($1)) RETURNING tenant_id, id, kind, key, dead_at),
+		one AS (SELECT tenant_id, kind, key, row_number() OVER (ORDER BY min(dead_at), min(id)) - 1 AS n FROM dead GROUP BY tenant_id, kind, key),
+		made AS (
+			INSERT INTO outbox (tenant_id, kind, key, due_at)
+			SELECT tenant_id, kind, key, $2::timestamptz + (n / $3) * $4::interval FROM one ORDER BY n
+			ON CONFLICT (tenant_id, kind, key) WHERE done_at IS NULL AND dead_at IS NULL
+			DO UPDATE SET seq = outbox.seq + 1, due_at = least(outbox.due_at, excluded.due_at)
+			RETURNING id, kind, due_at)
+		SELECT id, kind, due_at FROM made UNION ALL SELECT NULL, kind, NULL FROM dead`, ids, now, replayPortion, replayEvery)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("replay: %w", err)
 	}
-	for _, d := range dead {
-		if err := Make(ctx, tx, d.Kind, d.Key, now); err != nil {
-			return 0, err
+	n := 0
+	for _, m := range made {
+		if m.ID == nil {
+			n++
+			continue
 		}
+		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: *m.ID, Kind: m.Kind, Due: *m.Due})
 	}
-	return len(dead), nil
+	return n, nil
+}
+
+// Hurry makes one promise due now that waits for a later time.
+func Hurry(ctx context.Context, tx *tenants.Tx, kind Kind, key string, now time.Time) error {
+	return hurry(ctx, tx, kind, now, `UPDATE outbox SET due_at = $2, relayed_at = NULL WHERE kind = $1 AND due_at > $2
+		AND done_at IS NULL AND dead_at IS NULL AND key = $3`, key)
 }
 
 // Hasten makes every open promise of a kind due now: what it waited for has come.
 func Hasten(ctx context.Context, tx *tenants.Tx, kind Kind, now time.Time) error {
-	tag, err := tx.Exec(ctx, `UPDATE outbox SET due_at = $2, relayed_at = NULL WHERE kind = $1 AND due_at > $2
-		AND done_at IS NULL AND dead_at IS NULL`, string(kind), now)
+	return hurry(ctx, tx, kind, now, `UPDATE outbox SET due_at = $2, relayed_at = NULL WHERE kind = $1 AND due_at > $2
+		AND done_at IS NULL AND dead_at IS NULL`)
+}
+
+func hurry(ctx context.Context, tx *tenants.Tx, kind Kind, now time.Time, sql string, args ...any) error {
+	tag, err := tx.Exec(ctx, sql, append([]any{string(kind), now}, args...)...)
 	if err == nil && tag.RowsAffected() > 0 {
 		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), Kind: string(kind), Due: now})
 	}

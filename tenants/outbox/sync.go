@@ -11,49 +11,66 @@ import (
 
 // Sync says how far a deal's CRM card is behind.
 type Sync struct {
-	Deal      string          `db:"deal_id"`
-	State     string          `db:"state"` // written, waiting, failed
-	Written   json.RawMessage `db:"written"`
-	WrittenAt *time.Time      `db:"written_at"`
-	Reason    string          `db:"reason"` // a code: transient, throttled, revoked, gone, refused
-	NextTry   *time.Time      `db:"next_try"`
+	Deal          string          `db:"deal_id"`
+	State         string          `db:"state"` // written, waiting, failed
+	Written       json.RawMessage `db:"written"`
+	WrittenAt     *time.Time      `db:"written_at"`
+	Reason        string          `db:"reason"` // a code: transient, throttled, blocked, revoked, gone, refused
+	NextTry       *time.Time      `db:"next_try"`
+	Overwritten   []string        `db:"overwritten"` // what somebody changed in the CRM of what we had written
+	OverwrittenAt *time.Time      `db:"overwritten_at"`
+	Repaired      bool            `db:"repaired"`
+	Repairs       int             `db:"repairs"`
 }
 
 // SyncOf reads how far one deal is behind: waiting while a push is open, failed when it was given up. A push that did
 // not fail itself waits for the reason that its lane does.
 func SyncOf(ctx context.Context, tx *tenants.Tx, deal string) (Sync, error) {
-	s, err := tenants.Row[Sync](ctx, tx, `
+	all, err := SyncsOf(ctx, tx, []string{deal})
+	return all[deal], err
+}
+
+// SyncsOf is SyncOf for many deals.
+func SyncsOf(ctx context.Context, tx *tenants.Tx, deals []string) (map[string]Sync, error) {
+	rows, err := tenants.Rows[Sync](ctx, tx, `
 		SELECT w.deal_id, CASE WHEN o.dead THEN 'failed' WHEN o.id IS NOT NULL THEN 'waiting' WHEN d.state IS NULL THEN 'waiting' ELSE d.state END AS state,
 			d.written, d.written_at, CASE WHEN o.id IS NULL THEN coalesce(d.reason, '') ELSE coalesce(nullif(o.last_error, ''), l.paused_why, '') END AS reason,
-			CASE WHEN NOT o.dead THEN o.due_at END AS next_try
-		FROM (SELECT $1::text AS deal_id) w
+			CASE WHEN NOT o.dead THEN o.due_at END AS next_try,
+			d.overwritten, d.overwritten_at, coalesce(d.repaired, false) AS repaired, coalesce(d.repairs, 0) AS repairs
+		FROM unnest($1::text[]) AS w(deal_id)
 		LEFT JOIN deal_sync d ON d.deal_id = w.deal_id
 		LEFT JOIN LATERAL (SELECT id, last_error, due_at, dead_at IS NOT NULL AS dead FROM outbox
 			WHERE kind = 'push' AND key = w.deal_id AND done_at IS NULL ORDER BY dead_at DESC NULLS FIRST LIMIT 1) o ON true
-		LEFT JOIN lanes l ON true`, deal)
+		LEFT JOIN lanes l ON true`, deals)
 	if err != nil {
-		err = fmt.Errorf("read sync: %w", err)
+		return nil, fmt.Errorf("read sync: %w", err)
 	}
-	return s, err
+	all := make(map[string]Sync, len(rows))
+	for _, s := range rows {
+		all[s.Deal] = s
+	}
+	return all, nil
 }
 
-// Written is what the CRM took of one deal; State is nil when it has to be written again.
+// Written is what the CRM took of one deal.
 type Written struct {
-	Deal  string          `db:"deal_id"`
-	State json.RawMessage `db:"written"`
+	Deal    string          `db:"deal_id"`
+	State   json.RawMessage `db:"written"` // nil when it took nothing yet
+	Rewrite bool            `db:"rewrite"` // write it also when it is the same: somebody overwrote it
+	Remove  bool            `db:"remove"`  // and move the deal to its stage again
 }
 
 // WrittenOf reads what the CRM last took of these deals; those never written are left out.
-func WrittenOf(ctx context.Context, tx *tenants.Tx, deals []string) (map[string]json.RawMessage, error) {
-	rows, err := tenants.Rows[Written](ctx, tx, `SELECT deal_id, written FROM deal_sync WHERE deal_id = ANY($1)`, deals)
+func WrittenOf(ctx context.Context, tx *tenants.Tx, deals []string) (map[string]Written, error) {
+	rows, err := tenants.Rows[Written](ctx, tx, `SELECT deal_id, written, rewrite, remove FROM deal_sync WHERE deal_id = ANY($1)`, deals)
 	if err != nil {
 		return nil, fmt.Errorf("read what was written: %w", err)
 	}
-	states := make(map[string]json.RawMessage, len(rows))
+	all := make(map[string]Written, len(rows))
 	for _, w := range rows {
-		states[w.Deal] = w.State
+		all[w.Deal] = w
 	}
-	return states, nil
+	return all, nil
 }
 
 // Wrote notes what the CRM took.
@@ -65,9 +82,10 @@ func Wrote(ctx context.Context, tx *tenants.Tx, now time.Time, written ...Writte
 	for i, w := range written {
 		deals[i], states[i] = w.Deal, string(w.State)
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO deal_sync (tenant_id, deal_id, state, written, written_at)
+	_, err := tx.Exec(ctx, `INSERT INTO deal_sync AS d (tenant_id, deal_id, state, written, written_at)
 		SELECT $1, w.deal, 'written', w.state::jsonb, $4 FROM unnest($2::text[], $3::text[]) AS w(deal, state)
-		ON CONFLICT (tenant_id, deal_id) DO UPDATE SET state = 'written', written = excluded.written, written_at = excluded.written_at, reason = ''`,
+		ON CONFLICT (tenant_id, deal_id) DO UPDATE SET state = 'written', written = excluded.written, written_at = excluded.written_at, reason = '',
+			overwritten = CASE WHEN d.rewrite THEN d.overwritten END, rewrite = false, remove = false`,
 		tx.Tenant().String(), deals, states, now)
 	return err
 }
@@ -79,10 +97,34 @@ func Unwritten(ctx context.Context, tx *tenants.Tx, deal, reason string) error {
 	return err
 }
 
-// Stale forgets what was written, so that the next push writes everything again.
-func Stale(ctx context.Context, tx *tenants.Tx, deal string) error {
-	_, err := tx.Exec(ctx, `UPDATE deal_sync SET written = NULL WHERE deal_id = $1`, deal)
+// Learned keeps what we know of a written deal now, without having written it.
+func Learned(ctx context.Context, tx *tenants.Tx, w Written) error {
+	_, err := tx.Exec(ctx, `UPDATE deal_sync SET written = $2 WHERE deal_id = $1`, w.Deal, w.State)
 	return err
+}
+
+// Overwritten notes that somebody changed in the CRM what we had written. repairs counts the repairs that followed one
+// another; 0 leaves it as it is.
+func Overwritten(ctx context.Context, tx *tenants.Tx, deal string, what []string, now time.Time, repairs int) error {
+	_, err := tx.Exec(ctx, `UPDATE deal_sync SET overwritten = $2, overwritten_at = $3, repaired = $4 > 0,
+		repairs = CASE WHEN $4 > 0 THEN $4 ELSE repairs END WHERE deal_id = $1`,
+		deal, what, now, repairs)
+	return err
+}
+
+// Intact notes that the CRM holds what we wrote. What was repaired stays to be seen.
+func Intact(ctx context.Context, tx *tenants.Tx, deal string) error {
+	_, err := tx.Exec(ctx, `UPDATE deal_sync SET overwritten = NULL WHERE deal_id = $1 AND NOT repaired`, deal)
+	return err
+}
+
+// Rewrite promises that a deal's fields are written again although they are the same; with stage it is also moved to the
+// stage of its status again.
+func Rewrite(ctx context.Context, tx *tenants.Tx, deal string, stage bool, now time.Time) error {
+	if _, err := tx.Exec(ctx, `UPDATE deal_sync SET rewrite = true, remove = remove OR $2 WHERE deal_id = $1`, deal, stage); err != nil {
+		return err
+	}
+	return Make(ctx, tx, Push, deal, now)
 }
 
 // Backlog is how much of a tenant's work waits.

@@ -140,6 +140,24 @@ func (e JudgementState) Valid() bool {
 	}
 }
 
+// Defines values for LastCallWhat.
+const (
+	Read  LastCallWhat = "read"
+	Write LastCallWhat = "write"
+)
+
+// Valid indicates whether the value is a known member of the LastCallWhat enum.
+func (e LastCallWhat) Valid() bool {
+	switch e {
+	case Read:
+		return true
+	case Write:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MailboxSecurity.
 const (
 	MailboxSecurityNone     MailboxSecurity = "none"
@@ -251,6 +269,39 @@ func (e MismatchState) Valid() bool {
 	case MismatchStateExplained:
 		return true
 	case MismatchStateOpen:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for OverwrittenWhat.
+const (
+	OverwrittenWhatLink        OverwrittenWhat = "link"
+	OverwrittenWhatOutstanding OverwrittenWhat = "outstanding"
+	OverwrittenWhatPaid        OverwrittenWhat = "paid"
+	OverwrittenWhatReference   OverwrittenWhat = "reference"
+	OverwrittenWhatRefunded    OverwrittenWhat = "refunded"
+	OverwrittenWhatStage       OverwrittenWhat = "stage"
+	OverwrittenWhatStatus      OverwrittenWhat = "status"
+)
+
+// Valid indicates whether the value is a known member of the OverwrittenWhat enum.
+func (e OverwrittenWhat) Valid() bool {
+	switch e {
+	case OverwrittenWhatLink:
+		return true
+	case OverwrittenWhatOutstanding:
+		return true
+	case OverwrittenWhatPaid:
+		return true
+	case OverwrittenWhatReference:
+		return true
+	case OverwrittenWhatRefunded:
+		return true
+	case OverwrittenWhatStage:
+		return true
+	case OverwrittenWhatStatus:
 		return true
 	default:
 		return false
@@ -380,6 +431,24 @@ func (e RefundRequestMethod) Valid() bool {
 	case RefundRequestMethodCash:
 		return true
 	case RefundRequestMethodTransfer:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Repair.
+const (
+	RepairLeave  Repair = "leave"
+	RepairRepair Repair = "repair"
+)
+
+// Valid indicates whether the value is a known member of the Repair enum.
+func (e Repair) Valid() bool {
+	switch e {
+	case RepairLeave:
+		return true
+	case RepairRepair:
 		return true
 	default:
 		return false
@@ -660,6 +729,15 @@ type AuditPage struct {
 	Next  *string      `json:"next"`
 }
 
+// BusyMethod defines model for BusyMethod.
+type BusyMethod struct {
+	Method string    `json:"method"`
+	Until  time.Time `json:"until"`
+
+	// Used share of the time that is used up; at 1 it waits
+	Used float32 `json:"used"`
+}
+
 // Card defines model for Card.
 type Card struct {
 	Contact  *Contact `json:"contact,omitempty"`
@@ -759,7 +837,7 @@ type Exception struct {
 	InvoiceId     *string  `json:"invoice_id"`
 	InvoiceNumber string   `json:"invoice_number"`
 
-	// Kind wrong_amount
+	// Kind wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked
 	Kind         string    `json:"kind"`
 	Since        time.Time `json:"since"`
 	WhatHappened string    `json:"what_happened"`
@@ -791,12 +869,20 @@ type Failure struct {
 
 // Health defines model for Health.
 type Health struct {
-	Failed   int       `json:"failed"`
-	Failures []Failure `json:"failures"`
+	// BlockedUntil the CRM shut us out and is not called until then
+	BlockedUntil *time.Time `json:"blocked_until"`
+
+	// BusyMethods methods that used up half of their execution time at the CRM
+	BusyMethods []BusyMethod `json:"busy_methods"`
+	Failed      int          `json:"failed"`
+	Failures    []Failure    `json:"failures"`
 
 	// HeadRoom share of the CRM's rate limit that is free
-	HeadRoom        *float32   `json:"head_room"`
-	LastCallAt      *time.Time `json:"last_call_at"`
+	HeadRoom   *float32   `json:"head_room"`
+	LastCallAt *time.Time `json:"last_call_at"`
+
+	// LastCalls of the lane, newest first
+	LastCalls       []LastCall `json:"last_calls"`
 	OldestWaitingAt *time.Time `json:"oldest_waiting_at"`
 	PausedUntil     *time.Time `json:"paused_until"`
 	PausedWhy       string     `json:"paused_why"`
@@ -912,6 +998,22 @@ type KeyRequest struct {
 	Name string `json:"name"`
 	Role Role   `json:"role"`
 }
+
+// LastCall defines model for LastCall.
+type LastCall struct {
+	At    time.Time `json:"at"`
+	Deals int       `json:"deals"`
+
+	// Outcome ok, or a reason as in Sync
+	Outcome string `json:"outcome"`
+	TookMs  int    `json:"took_ms"`
+
+	// What write: fields, stage and notes; read: a look at deals that were changed in the CRM
+	What LastCallWhat `json:"what"`
+}
+
+// LastCallWhat write: fields, stage and notes; read: a look at deals that were changed in the CRM
+type LastCallWhat string
 
 // LedgerTotal defines model for LedgerTotal.
 type LedgerTotal struct {
@@ -1049,6 +1151,19 @@ type NewKey struct {
 	// Secret shown only now
 	Secret string `json:"secret"`
 }
+
+// Overwritten what somebody changed in the CRM of what we had written; left out when nothing was
+type Overwritten struct {
+	// At when we saw it
+	At time.Time `json:"at"`
+
+	// Repaired true: it is written again; false: it is left as it is, by the settings or because it was overwritten again and again
+	Repaired bool              `json:"repaired"`
+	What     []OverwrittenWhat `json:"what"`
+}
+
+// OverwrittenWhat defines model for Overwritten.What.
+type OverwrittenWhat string
 
 // Payment defines model for Payment.
 type Payment struct {
@@ -1304,6 +1419,9 @@ type RegisterPage struct {
 	Next  *string    `json:"next"`
 }
 
+// Repair what happens to what somebody overwrote in the CRM: write it again, or only show it. Left out in a request: as it was. At first fields are repaired and stages left
+type Repair string
+
 // ReplaceRequest defines model for ReplaceRequest.
 type ReplaceRequest struct {
 	Acquirer *string `json:"acquirer,omitempty"`
@@ -1404,6 +1522,12 @@ type Settings struct {
 	LinkHours int              `json:"link_hours"`
 	Merchant  string           `json:"merchant"`
 
+	// OverwrittenFields what happens to what somebody overwrote in the CRM: write it again, or only show it. Left out in a request: as it was. At first fields are repaired and stages left
+	OverwrittenFields *Repair `json:"overwritten_fields,omitempty"`
+
+	// OverwrittenStage what happens to what somebody overwrote in the CRM: write it again, or only show it. Left out in a request: as it was. At first fields are repaired and stages left
+	OverwrittenStage *Repair `json:"overwritten_stage,omitempty"`
+
 	// Stages pipeline → status → stage
 	Stages   map[string]map[string]string `json:"stages"`
 	TimeZone string                       `json:"time_zone"`
@@ -1436,7 +1560,10 @@ type Status string
 type Sync struct {
 	NextTryAt *time.Time `json:"next_try_at"`
 
-	// Reason a code the page words
+	// Overwritten what somebody changed in the CRM of what we had written; left out when nothing was
+	Overwritten *Overwritten `json:"overwritten,omitempty"`
+
+	// Reason a code the page words, empty when there is nothing to say: throttled, blocked, transient, revoked, gone, refused
 	Reason    string     `json:"reason"`
 	State     SyncState  `json:"state"`
 	WrittenAt *time.Time `json:"written_at"`
