@@ -225,3 +225,28 @@ type Event struct {
 	DealID     string
 	Clean      bool // of Uninstalled: the user asked for removal of data
 }
+
+// The rules of a CRM's automation that an account may register. A code never changes: customers' schemes hold it.
+const (
+	RobotLink = "dealpay_link" // makes a payment link and answers it
+	RobotWait = "dealpay_wait" // answers when the deal is paid, or will not be
+)
+
+// RobotCall is such a rule that came to work on a deal and waits for an answer; read but not believed.
+type RobotCall struct {
+	Code       string
+	AccountKey string
+	AppToken   string // Bitrix24's shared secret, to be compared in constant time
+	DealID     string
+	Token      string            // by which the rule is answered
+	Properties map[string]string // what the rule was set up with; empty ones are left out
+}
+
+// RobotAnswerer is implemented by an account whose automation calls us. An error of Class Refused means that no rule
+// waits under this token: it never did, or it was answered.
+type RobotAnswerer interface {
+	// LogRobot writes a line into the scheme's log. It proves that the CRM itself knows the token.
+	LogRobot(ctx context.Context, token, line string) error
+	// AnswerRobot lets the scheme go on with these values.
+	AnswerRobot(ctx context.Context, token string, values map[string]string, line string) error
+}

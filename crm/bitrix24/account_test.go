@@ -30,7 +30,10 @@ type standIn struct {
 	events chan crm.Event // as our events handler reads them
 }
 
-func start(t *testing.T) standIn {
+func start(t *testing.T) standIn { return startWith(t, "") }
+
+// startWith starts a stand-in whose portals grant our application this scope; empty means all that it asks for.
+func startWith(t *testing.T, scope string) standIn {
 	srv := httptest.NewUnstartedServer(nil)
 	_, port, err := net.SplitHostPort(srv.Listener.Addr().String())
 	require.NoError(t, err)
@@ -41,7 +44,7 @@ func start(t *testing.T) standIn {
 		}
 	}))
 	portals := bitrix24test.New(bitrix24test.Config{ClientID: clientID, ClientSecret: clientSecret, AppCode: "dealpay.payments",
-		AppURL: "http://app.localhost", PublicSuffix: suffix, HTTP: dial(app.Listener.Addr().String()), Portals: []string{"acme.bitrix24.com", "other.bitrix24.com"}})
+		AppURL: "http://app.localhost", PublicSuffix: suffix, HTTP: dial(app.Listener.Addr().String()), Portals: []string{"acme.bitrix24.com", "other.bitrix24.com"}, Scope: scope})
 	srv.Config.Handler = portals
 	srv.Start()
 	t.Cleanup(func() {
@@ -119,7 +122,8 @@ func (s standIn) site(t *testing.T, host string) crmtest.Site {
 		Open: func(l crm.Layout) crm.Account {
 			return bitrix24.New(bitrix24.Config{Endpoint: s.rest(host), HTTP: &http.Client{Timeout: 10 * time.Second, Transport: sent},
 				Tokens: tokens, Pacer: pacer, Layout: l, Lang: "en", Now: portal.Control.Clock.Now,
-				Handlers: bitrix24.Handlers{Card: "http://app.localhost/bitrix24/card", Events: "http://app.localhost/bitrix24/events"}})
+				Handlers: bitrix24.Handlers{Card: "http://app.localhost/bitrix24/card", Events: "http://app.localhost/bitrix24/events",
+					Robots: "http://app.localhost/bitrix24/robots"}})
 		},
 		Tokens: tokens, Pacer: pacer, Control: portal.Control,
 		Calls:      func() int { return int(sent.n.Load()) },
@@ -132,8 +136,11 @@ func (s standIn) site(t *testing.T, host string) crmtest.Site {
 
 func (s standIn) registered(t *testing.T, host string) (all []string) {
 	var placements, events []map[string]any
+	var robots []string
 	s.call(t, host, "1", "placement.get", nil, &placements)
 	s.call(t, host, "1", "event.get", nil, &events)
+	s.call(t, host, "1", "bizproc.robot.list", nil, &robots)
+	all = append(all, robots...)
 	for _, p := range placements {
 		all = append(all, p["placement"].(string)+" "+p["handler"].(string))
 	}
@@ -160,6 +167,7 @@ func (s standIn) drift(t *testing.T, host string) {
 	}
 	s.call(t, host, "1", "event.unbind", map[string]any{"event": "ONCRMDEALDELETE", "handler": "http://app.localhost/bitrix24/events"}, &done)
 	s.call(t, host, "1", "placement.unbind", map[string]any{"PLACEMENT": "CRM_DEAL_DETAIL_TAB"}, &done)
+	s.call(t, host, "1", "bizproc.robot.delete", map[string]any{"CODE": crm.RobotWait}, &done)
 }
 
 func (s standIn) dropOption(t *testing.T, host, field string) {

@@ -13,6 +13,8 @@
 //	                                       searchable, and COMPLETED closes it; tasks.task.* would need the scope task
 //	userfieldconfig.list, .get, .add, .update   our fields
 //	placement.get, .bind, .unbind; event.get, .bind, .unbind; app.info; profile
+//	bizproc.robot.list, .add, .update, .delete; bizproc.event.send, bizproc.activity.log
+//	                                       rules of the portal's automation; a portal without them does without
 package bitrix24
 
 import (
@@ -39,7 +41,7 @@ const (
 )
 
 // Scope lists what the application asks for, in the vendor's words.
-var Scope = []string{"crm", "placement", "userfieldconfig"}
+var Scope = []string{"crm", "placement", "userfieldconfig", "bizproc"}
 
 // The entity types of CRM items that the adapter touches.
 const (
@@ -69,6 +71,7 @@ type Config struct {
 type Handlers struct {
 	Card   string // tab of the deal's card
 	Events string // receives events
+	Robots string // begins the addresses of automation rules, which end in their codes; empty registers none
 }
 
 // Account is one portal.
@@ -81,7 +84,10 @@ type Account struct {
 	resets   map[string]time.Time // when a method's operating time is forgiven, as last heard
 }
 
-var _ crm.Account = (*Account)(nil)
+var (
+	_ crm.Account       = (*Account)(nil)
+	_ crm.RobotAnswerer = (*Account)(nil)
+)
 
 // New opens a portal. A layout that cannot be read counts as none: Setup finds the fields again.
 func New(c Config) *Account {

@@ -11,7 +11,8 @@ import (
 // layout is what Setup made: our fields by the keys of crm.FieldKeys, and the options of the status.
 type layout struct {
 	Fields  map[string]field      `json:"fields"`
-	Options map[crm.Status]string `json:"options"` // option id by status
+	Options map[crm.Status]string `json:"options"`          // option id by status
+	Robots  string                `json:"robots,omitempty"` // where the rules were registered to call; empty without automation
 }
 
 // field is one user field. Name is what the portal calls it, which need not be what we asked for.

@@ -23,6 +23,25 @@ func FuzzParseEvent(f *testing.F) {
 	})
 }
 
+func FuzzParseRobot(f *testing.F) {
+	f.Add("code=dealpay_link&event_token=0123456789abcdef%7CA1_2&document_id[2]=DEAL_7&properties[amount]=1500.5&properties[purpose]=" +
+		"&auth[member_id]=a223c6b3710f85df22e9377d6c4f7553&auth[application_token]=51856fefc120afa4b628cc82d3935cce")
+	f.Fuzz(func(t *testing.T, body string) {
+		call, err := ParseRobot(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)))
+		if err != nil {
+			return
+		}
+		if !isID(call.DealID) || !memberID.MatchString(call.AccountKey) || call.AppToken == "" || len(call.Token) > 512 {
+			t.Fatalf("accepted %+v", call)
+		}
+		for name, v := range call.Properties {
+			if v == "" || len(v) > longestProperty || len(name) > 32 {
+				t.Fatalf("property %q of %d bytes", name, len(v))
+			}
+		}
+	})
+}
+
 func FuzzReadOpening(f *testing.F) {
 	f.Add("DOMAIN=acme.bitrix24.com&PROTOCOL=1&LANG=en", "AUTH_ID=9d4c7166007e&member_id=d897063e1ce7c5eb&PLACEMENT=CRM_DEAL_DETAIL_TAB&PLACEMENT_OPTIONS={\"ID\":\"1\"}")
 	f.Add("DOMAIN=acme.bitrix24.com:443&PROTOCOL=1", "SERVER_ENDPOINT=https%3A%2F%2Foauth.bitrix.info%2Frest%2F&PLACEMENT_OPTIONS=[]")

@@ -48,7 +48,7 @@ func (a *Account) one(ctx context.Context, c command) (json.RawMessage, error) {
 	return got[0].result, nil
 }
 
-// all runs commands of which none may fail.
+// all runs commands of which none may fail, unless it is dispensable.
 func (a *Account) all(ctx context.Context, cmds []command) ([]answer, error) {
 	var got []answer
 	for len(cmds) > 0 {
@@ -57,15 +57,21 @@ func (a *Account) all(ctx context.Context, cmds []command) ([]answer, error) {
 		if fail != nil {
 			return nil, fail
 		}
-		for _, p := range part {
-			// A repeated bind of the same pair is refused; it is what was wanted.
-			if p.err != nil && !strings.Contains(strings.ToLower(p.err.Error()), "already binded") {
+		for i, p := range part {
+			if p.err != nil && !dispensable(cmds[i], p.err) {
 				return nil, p.err
 			}
 		}
 		got, cmds = append(got, part...), cmds[n:]
 	}
 	return got, nil
+}
+
+// dispensable says that the account is as it should be although a command was refused: a repeated bind of the same pair
+// is what was wanted, and a tariff or the granted scope may lack automation.
+func dispensable(c command, refused *crm.Error) bool {
+	return strings.Contains(strings.ToLower(refused.Error()), "already binded") ||
+		strings.HasPrefix(c.method, "bizproc.") && refused.Class == crm.Refused
 }
 
 // run sends at most batchSize commands as one request and answers one by one, in order. A token that the portal

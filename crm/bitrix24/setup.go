@@ -21,6 +21,8 @@ type found struct {
 	fields     map[string]userField // by key
 	placements []placement
 	events     []binding
+	automation bool     // the portal has rules
+	robots     []string // codes of ours
 }
 
 type userField struct {
@@ -50,7 +52,9 @@ type binding struct {
 }
 
 // registrations ask for what registered reads.
-func registrations() []command { return []command{{method: "placement.get"}, {method: "event.get"}} }
+func registrations() []command {
+	return []command{{method: "placement.get"}, {method: "event.get"}, {method: "bizproc.robot.list"}}
+}
 
 func (f *found) registered(got []answer) error {
 	if err := json.Unmarshal(got[0].result, &f.placements); err != nil {
@@ -59,10 +63,15 @@ func (f *found) registered(got []answer) error {
 	if err := json.Unmarshal(got[1].result, &f.events); err != nil {
 		return unreadable("event.get", err)
 	}
+	var codes []text
+	f.automation = got[2].err == nil && json.Unmarshal(got[2].result, &codes) == nil
+	for _, code := range codes {
+		f.robots = append(f.robots, string(code))
+	}
 	return nil
 }
 
-// Setup makes our fields, the tab and the event subscriptions, where they are missing or point to an old address:
+// Setup makes our fields, the tab, the event subscriptions and the rules of automation, where they are missing or point to an old address:
 // two requests when nothing is missing, three at a first installation. It needs the token of an administrator
 // (placement.bind, userfieldconfig.add).
 func (a *Account) Setup(ctx context.Context) (crm.Layout, error) {
@@ -72,6 +81,9 @@ func (a *Account) Setup(ctx context.Context) (crm.Layout, error) {
 	}
 	cmds := a.repairs(has)
 	l := layout{Fields: map[string]field{}, Options: map[crm.Status]string{}}
+	if has.automation {
+		l.Robots = a.c.Handlers.Robots
+	}
 	var made []string // keys of the fields that cmds makes, at the head of it
 	var adds []command
 	for _, key := range crm.FieldKeys {
@@ -127,10 +139,10 @@ func (a *Account) survey(ctx context.Context) (found, error) {
 		var in struct {
 			Fields []userField `json:"fields"`
 		}
-		if err := json.Unmarshal(got[2+i].result, &in); err != nil {
+		if err := json.Unmarshal(got[len(cmds)-len(crm.FieldKeys)+i].result, &in); err != nil {
 			return found{}, unreadable("userfieldconfig.list", err)
 		}
-		wanted := cmds[2+i].params["filter"].(params)["fieldName"]
+		wanted := cmds[len(cmds)-len(crm.FieldKeys)+i].params["filter"].(params)["fieldName"]
 		for _, f := range in.Fields {
 			if f.Entity == "CRM_DEAL" && string(f.Name) == wanted {
 				has.fields[key] = f
@@ -140,7 +152,7 @@ func (a *Account) survey(ctx context.Context) (found, error) {
 	return has, nil
 }
 
-// repairs are the commands that bring placements and events into order.
+// repairs are the commands that bring placements, events and rules into order.
 func (a *Account) repairs(has found) []command {
 	var cmds []command
 	tab := false
@@ -175,7 +187,7 @@ func (a *Account) repairs(has found) []command {
 			cmds = append(cmds, command{"event.bind", params{"event": name, "handler": a.c.Handlers.Events}})
 		}
 	}
-	return cmds
+	return append(cmds, a.robots(has)...)
 }
 
 func (a *Account) title() string {
@@ -197,7 +209,7 @@ func unbindEvent(e binding) command {
 	return command{"event.unbind", p}
 }
 
-// Leave removes the tab and the subscriptions. Fields stay: they hold what was paid.
+// Leave removes the tab, the subscriptions and the rules. Fields stay: they hold what was paid.
 func (a *Account) Leave(ctx context.Context) error {
 	got, err := a.all(ctx, registrations())
 	if err != nil {
@@ -213,6 +225,9 @@ func (a *Account) Leave(ctx context.Context) error {
 	}
 	for _, e := range has.events {
 		cmds = append(cmds, unbindEvent(e))
+	}
+	for _, code := range has.robots {
+		cmds = append(cmds, command{"bizproc.robot.delete", params{"CODE": code}})
 	}
 	_, err = a.all(ctx, cmds)
 	return err

@@ -23,6 +23,7 @@ type State struct {
 	Placements []params         `json:"placements"` // {placement, handler}
 	Handlers   []params         `json:"handlers"`   // {event, handler, offline}
 	Robots     []string         `json:"robots"`
+	RobotRuns  []RobotRun       `json:"robot_runs"`
 	Options    params           `json:"options"`
 	Notices    []notice         `json:"notices"`
 	Events     []Sent           `json:"events"` // delivered or lost
@@ -64,7 +65,7 @@ func (p *Portal) State() State {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := State{Deals: []DealState{}, Installed: p.install.finished, Domain: p.domain(), MemberID: p.member, Plan: p.plan,
-		Fields: []params{}, Placements: []params{}, Handlers: []params{}, Robots: []string{}, Options: p.install.options,
+		Fields: []params{}, Placements: []params{}, Handlers: []params{}, Robots: []string{}, RobotRuns: []RobotRun{}, Options: p.install.options,
 		Notices: append([]notice{}, p.notices...), Events: []Sent{}, Operating: map[string]int64{},
 		Tokens: map[string]int{"access": len(p.tokens.access), "refresh": len(p.tokens.refresh)}}
 	notes, tasks := p.records(0)
@@ -82,6 +83,9 @@ func (p *Portal) State() State {
 	}
 	for _, r := range p.install.robots {
 		s.Robots = append(s.Robots, text(r["CODE"]))
+	}
+	for _, r := range p.install.runs {
+		s.RobotRuns = append(s.RobotRuns, r.shown())
 	}
 	for _, sent := range p.srv.queue.delivered() {
 		if sent.Member == p.member {
@@ -219,13 +223,15 @@ type order struct {
 	User   string         `json:"user"`
 	Method string         `json:"method"`
 	MS     int            `json:"ms"`
+	Code   string         `json:"code"`
 }
 
 var errOrder = errors.New("bitrix24test: order cannot be understood")
 
 // controlRoutes adds what only portals have to the common control API: deals (add, edit,
 // delete, move), install, finish (installFinish), uninstall, rename, plan (std or
-// enterprise), token (of a user) and cost (execution time booked per call of a method).
+// enterprise), robot (runs a rule of ours on a deal; fields are its properties), token (of a
+// user) and cost (execution time booked per call of a method).
 func (p *Portal) controlRoutes() http.Handler {
 	mux := p.Control.Handler()
 	for path, do := range map[string]func(*http.Request, order) (any, error){
@@ -252,6 +258,10 @@ func (p *Portal) controlRoutes() http.Handler {
 			}
 			p.SetPlan(o.Plan)
 			return nil, nil
+		},
+		"robot": func(_ *http.Request, o order) (any, error) {
+			token, err := p.RunRobot(o.Code, o.Deal, o.Fields)
+			return params{"event_token": token}, err
 		},
 		"cost": func(_ *http.Request, o order) (any, error) {
 			p.SetCost(o.Method, time.Duration(o.MS)*time.Millisecond)

@@ -61,6 +61,7 @@ type installation struct {
 	options         params
 	userOptions     map[int]params
 	robots          []params
+	runs            []*run
 }
 
 func newPortal(s *Server, n int, host string) *Portal {

@@ -94,7 +94,7 @@ func missing(name string) *restError {
 func allMethods() map[string]method {
 	all := map[string]method{"batch": {run: runBatch}}
 	for _, group := range []map[string]method{systemMethods, eventMethods, placementMethods, dealMethods,
-		itemMethods, catalogMethods, fieldMethods, timelineMethods, activityMethods} {
+		itemMethods, catalogMethods, fieldMethods, timelineMethods, activityMethods, robotMethods} {
 		maps.Copy(all, group)
 	}
 	return all

@@ -2,27 +2,23 @@ package bitrix24test
 
 import (
 	"maps"
-	"slices"
 	"strconv"
 	"strings"
 )
 
 // Application, user and portal (section "Common Methods").
 var systemMethods = map[string]method{
-	"profile":              {run: profile},
-	"user.admin":           {run: func(c *call) (any, *restError) { return c.user.admin, nil }},
-	"user.current":         {scope: "user|user_brief|user_basic", run: func(c *call) (any, *restError) { return c.card(c.user), nil }},
-	"user.get":             {scope: "user|user_brief|user_basic", run: userGet},
-	"app.info":             {run: appInfo},
-	"app.option.get":       {run: optionGet},
-	"app.option.set":       {write: true, run: optionSet},
-	"scope":                {run: func(c *call) (any, *restError) { return strings.Split(c.p.srv.cfg.Scope, ","), nil }},
-	"method.get":           {run: methodGet},
-	"feature.get":          {run: featureGet},
-	"server.time":          {run: func(c *call) (any, *restError) { return stamp(c.now), nil }},
-	"bizproc.robot.list":   {scope: "bizproc", run: robotList},
-	"bizproc.robot.add":    {scope: "bizproc", write: true, run: adminOnly(robotAdd)},
-	"bizproc.robot.delete": {scope: "bizproc", write: true, run: adminOnly(robotDelete)},
+	"profile":        {run: profile},
+	"user.admin":     {run: func(c *call) (any, *restError) { return c.user.admin, nil }},
+	"user.current":   {scope: "user|user_brief|user_basic", run: func(c *call) (any, *restError) { return c.card(c.user), nil }},
+	"user.get":       {scope: "user|user_brief|user_basic", run: userGet},
+	"app.info":       {run: appInfo},
+	"app.option.get": {run: optionGet},
+	"app.option.set": {write: true, run: optionSet},
+	"scope":          {run: func(c *call) (any, *restError) { return strings.Split(c.p.srv.cfg.Scope, ","), nil }},
+	"method.get":     {run: methodGet},
+	"feature.get":    {run: featureGet},
+	"server.time":    {run: func(c *call) (any, *restError) { return stamp(c.now), nil }},
 }
 
 func profile(c *call) (any, *restError) {
@@ -98,43 +94,4 @@ func featureGet(c *call) (any, *restError) {
 		return nil, missing("CODE")
 	}
 	return params{"value": yn(c.p.plan == Enterprise && strings.HasPrefix(code, "rest_"))}, nil
-}
-
-func (p *Portal) robot(code string) int {
-	return slices.IndexFunc(p.install.robots, func(r params) bool { return text(r["CODE"]) == code })
-}
-
-func robotList(c *call) (any, *restError) {
-	codes := []string{}
-	for _, r := range c.p.install.robots {
-		codes = append(codes, text(r["CODE"]))
-	}
-	return codes, nil
-}
-
-func robotDelete(c *call) (any, *restError) {
-	i := c.p.robot(text(c.params["CODE"]))
-	if i < 0 {
-		return nil, bad("ERROR_ACTIVITY_NOT_FOUND", "Activity or Robot not found!")
-	}
-	c.p.install.robots = slices.Delete(c.p.install.robots, i, i+1)
-	return true, nil
-}
-
-// robotAdd registers an automation rule (page "Register New Automation Rule").
-func robotAdd(c *call) (any, *restError) {
-	code := text(c.params["CODE"])
-	switch {
-	case code == "" || strings.Trim(strings.ToLower(code), "abcdefghijklmnopqrstuvwxyz0123456789._-") != "":
-		return nil, bad("ERROR_ACTIVITY_VALIDATION_FAILURE", "Wrong activity code!")
-	case c.p.robot(code) >= 0:
-		return nil, bad("ERROR_ACTIVITY_ALREADY_INSTALLED", "Activity or Robot already installed!")
-	}
-	if refused := checkHandler(text(c.params["HANDLER"])); refused != nil {
-		return nil, refused
-	}
-	kept := maps.Clone(c.params)
-	delete(kept, "auth")
-	c.p.install.robots = append(c.p.install.robots, kept)
-	return true, nil
 }
