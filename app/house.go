@@ -102,7 +102,7 @@ func buildAt(ctx context.Context, c config, now func() time.Time) (*house, error
 		}})
 	h.widgets = &widgets.Service{DB: h.db, Payments: h.payments, CRM: h.oauth, HeadRoom: h.headRoom, PublicURL: c.PublicURL,
 		Version: version, Now: h.now, Log: h.log}
-	h.worker = &tasks.Worker{DB: h.db, Payments: h.payments, Accounts: h.oauth, Remind: h.queue.Send, Now: h.now, Log: h.log}
+	h.worker = &tasks.Worker{DB: h.db, Payments: h.payments, Accounts: h.oauth, Robots: h.widgets.AnswerRobots, Remind: h.queue.Send, Now: h.now, Log: h.log}
 	return h, nil
 }
 

@@ -40,6 +40,7 @@ func (h *house) routes() http.Handler {
 	r.POST("/bitrix24/app", w.Bitrix24App)
 	r.POST("/bitrix24/card", w.Bitrix24Card)
 	r.POST("/bitrix24/session", w.Bitrix24Session)
+	r.POST("/bitrix24/robots/:code", w.Bitrix24Robot)
 
 	// amoCRM and Kommo
 	for _, system := range []crm.System{crm.AmoCRM, crm.Kommo} {

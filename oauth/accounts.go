@@ -80,7 +80,7 @@ func (s *Service) pacer(system crm.System, accountKey string, enterprise bool) c
 func (s *Service) portal(c connection) *bitrix24.Account {
 	id := c.tenant.ID
 	return bitrix24.New(bitrix24.Config{Endpoint: c.grant.Endpoint, HTTP: s.c.HTTP, Tokens: tokens{s, id}, Pacer: s.pacer(c.system(), c.tenant.AccountKey, c.tenant.Enterprise),
-		Layout: c.tenant.Layout, Handlers: bitrix24.Handlers{Card: s.ours(crm.Bitrix24, "card"), Events: s.ours(crm.Bitrix24, "events")},
+		Layout: c.tenant.Layout, Handlers: bitrix24.Handlers{Card: s.ours(crm.Bitrix24, "card"), Events: s.ours(crm.Bitrix24, "events"), Robots: s.ours(crm.Bitrix24, "robots")},
 		Lang: c.tenant.Settings.Language, Now: s.c.Now,
 		Moved: func(ctx context.Context, endpoint string) error { return s.moved(ctx, id, endpoint) }})
 }

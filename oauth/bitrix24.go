@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -89,24 +90,16 @@ func (s *Service) Bitrix24Events(c *gin.Context) {
 		problem(c, http.StatusBadRequest, "bad_event", "This is no event that we know.")
 		return
 	}
-	id, _, err := s.c.DB.Enter(ctx, tenants.Door(crm.Bitrix24), event.AccountKey)
-	if errors.Is(err, tenants.ErrNoDoor) {
+	connected, err := s.confirmed(ctx, "bitrix24 event", event.AccountKey, event.AppToken)
+	if errors.Is(err, crm.ErrForged) {
 		problem(c, http.StatusForbidden, "forged", "This event is not confirmed.")
 		return
-	}
-	var connected connection
-	if err == nil {
-		connected, err = s.connection(ctx, id)
 	}
 	if err != nil {
 		s.fail(c, "hear a Bitrix24 event", err)
 		return
 	}
-	if !same(connected.grant.AppToken, event.AppToken) {
-		s.suspect(ctx, id, "bitrix24 event")
-		problem(c, http.StatusForbidden, "forged", "This event is not confirmed.")
-		return
-	}
+	id := connected.tenant.ID
 	if err := s.in(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return s.promise(ctx, tx, connected, event) }); err != nil {
 		s.fail(c, "keep a Bitrix24 event", err)
 		return
@@ -132,4 +125,37 @@ func (s *Service) promise(ctx context.Context, tx *tenants.Tx, c connection, e c
 		return outbox.Make(ctx, tx, outbox.Leave, "account", now)
 	}
 	return nil
+}
+
+// confirmed finds the portal that something claims to come from, by the application token of its installation. Error:
+// crm.ErrForged.
+func (s *Service) confirmed(ctx context.Context, what, member, appToken string) (connection, error) {
+	id, _, err := s.c.DB.Enter(ctx, tenants.Door(crm.Bitrix24), member)
+	if errors.Is(err, tenants.ErrNoDoor) {
+		return connection{}, crm.ErrForged
+	}
+	var c connection
+	if err == nil {
+		c, err = s.connection(ctx, id)
+	}
+	if err == nil && !same(c.grant.AppToken, appToken) {
+		s.suspect(ctx, id, what)
+		err = crm.ErrForged
+	}
+	return c, err
+}
+
+// ErrNoRobot is returned for a request that is no call of a rule of ours.
+var ErrNoRobot = errors.New("oauth: no rule of ours calls here")
+
+// Robot confirms the call of an automation rule and finds the tenant. The application token passes through every user's
+// browser, so that a call proves only that somebody of this portal made it: the portal must confirm its token
+// (crm.RobotAnswerer) before anything is done. Errors: ErrNoRobot, crm.ErrForged.
+func (s *Service) Robot(ctx context.Context, r *http.Request) (crm.RobotCall, tenants.Tenant, error) {
+	call, err := bitrix24.ParseRobot(r)
+	if err != nil {
+		return crm.RobotCall{}, tenants.Tenant{}, fmt.Errorf("%w: %w", ErrNoRobot, err)
+	}
+	c, err := s.confirmed(ctx, "bitrix24 automation rule", call.AccountKey, call.AppToken)
+	return call, c.tenant, err
 }

@@ -97,7 +97,7 @@ func (t inQuery) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // fill takes a token endpoint's answer into g.
 func (s *Service) fill(g *crm.Grant, system crm.System, token *oauth2.Token) {
-	g.AccessToken, g.RefreshToken = token.AccessToken, token.RefreshToken
+	g.AccessToken, g.RefreshToken = token.AccessToken, cmp.Or(token.RefreshToken, g.RefreshToken) // RFC 6749, 6: none means the same
 	lives, err := strconv.ParseFloat(fmt.Sprint(token.Extra("expires_in")), 64)
 	if err != nil || lives <= 0 {
 		lives = time.Hour.Seconds()

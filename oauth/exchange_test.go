@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"testing"
 	"time"
 
@@ -107,4 +108,44 @@ func TestTroubleDoesNotPrintSecrets(t *testing.T) {
 	require.Equal(t, crm.Transient, trouble.Class)
 	_, trouble = judge(crm.AmoCRM, &oauth2.RetrieveError{Response: &http.Response{StatusCode: 400}, Body: []byte(`{"hint":"x","refresh_token":"hush"}`)})
 	require.NotContains(t, trouble.Error(), "hush")
+}
+
+func TestDocumentedTokenAnswersAreRead(t *testing.T) {
+	documented := func(name string) []byte {
+		raw, err := os.ReadFile("../../shared/fixtures/" + name)
+		if err != nil {
+			t.Skip("the documented answers are not beside this checkout")
+		}
+		return raw
+	}
+	answering := func(system crm.System, status int, name string) (crm.Grant, error) {
+		body := documented(name)
+		s, c := answered(t, system, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			_, _ = w.Write(body)
+		})
+		s.c.Allow = func(host string) bool { return host == "portal.bitrix24.com" }
+		token, err := s.trade(t.Context(), c, "refresh")
+		g := crm.Grant{}
+		if err == nil {
+			s.fill(&g, system, token)
+		}
+		return g, err
+	}
+	for _, name := range []string{"bitrix24/oauth.token.refresh_token.response.json", "bitrix24/oauth.token.authorization_code.response.json"} {
+		g, err := answering(crm.Bitrix24, http.StatusOK, name)
+		require.NoError(t, err)
+		require.Len(t, g.AccessToken, 32)
+		require.Len(t, g.RefreshToken, 32)
+		require.Equal(t, "https://portal.bitrix24.com/rest/", g.Endpoint, "domain is the authorization server's")
+		require.WithinDuration(t, time.Now().Add(time.Hour), g.ExpiresAt, time.Minute)
+	}
+	g, err := answering(crm.AmoCRM, http.StatusOK, "amocrm/oauth.token.200.json")
+	require.NoError(t, err)
+	require.Equal(t, "xxxxx", g.RefreshToken)
+	require.WithinDuration(t, time.Now().Add(24*time.Hour), g.ExpiresAt, time.Minute)
+	_, err = answering(crm.AmoCRM, http.StatusUnauthorized, "amocrm/error.oauth.refresh-revoked.401.json")
+	what, _ := judge(crm.AmoCRM, err)
+	require.Equal(t, dead, what)
 }

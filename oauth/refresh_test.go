@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/crm/amo/amotest"
 	"github.com/dealpay/dealpay/oauth"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/standintest"
@@ -148,6 +149,53 @@ func TestACrashWhileRenewingOnlyCostsTheLease(t *testing.T) {
 	lease("-1 second")
 	h.reads(id, "1")
 	require.Equal(t, 1, refreshes(a.Control))
+}
+
+func TestARenewalWhoseAnswerIsLostEndsInReconnecting(t *testing.T) {
+	for name, install := range map[string]func(h *house) (id tenants.ID, control *standintest.Control, again func()){
+		"bitrix24": func(h *house) (tenants.ID, *standintest.Control, func()) {
+			p, id := h.portal()
+			return id, p.Control, func() {
+				opening, err := p.AppForm("1")
+				require.NoError(h, err)
+				_, _, err = h.oauth.Visit(h.Context(), crm.Bitrix24, request(opening))
+				require.NoError(h, err)
+			}
+		},
+		"amocrm": func(h *house) (tenants.ID, *standintest.Control, func()) { // refuses a refresh token after its first use
+			a, id := h.account(crm.AmoCRM)
+			return id, a.Control, func() { require.NoError(h, a.Connect(h.Context(), h.client, amotest.AdminID)) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			id, control, again := install(h)
+			h.advance(25 * time.Hour)
+			require.NoError(t, control.Order(standintest.Fault{Kind: standintest.DropAfterCommit, Match: "token"}))
+			read := func() crm.Class {
+				account, _, err := h.oauth.Account(t.Context(), id)
+				if err == nil {
+					_, err = account.Deal(t.Context(), "1")
+				}
+				require.Error(t, err)
+				return crm.ClassOf(err)
+			}
+			require.Equal(t, crm.Transient, read(), "nobody knows yet that the pair was spent")
+			require.Equal(t, tenants.Active, h.me(id).Status)
+			require.Equal(t, crm.Revoked, read())
+			require.Equal(t, tenants.Revoked, h.me(id).Status)
+			asked := refreshes(control)
+			for range 3 {
+				require.Equal(t, crm.Revoked, read())
+			}
+			require.Equal(t, asked, refreshes(control), "a dead pair is not tried in a loop")
+			health, err := h.oauth.Health(t.Context(), id)
+			require.NoError(t, err)
+			require.NotEmpty(t, health.Why)
+			again()
+			h.reads(id, "1")
+		})
+	}
 }
 
 func TestAReinstallationBeatsADyingRefresh(t *testing.T) {

@@ -111,7 +111,8 @@ func (s *Service) record(ctx context.Context, tx *tenants.Tx, in Invoice, by ten
 	return nil
 }
 
-// follow writes and promises what comes of a change: entries of the ledger, notes, exceptions, checkouts to close, the push.
+// follow writes and promises what comes of a change: entries of the ledger, notes, exceptions, checkouts to close, an answer to a rule that
+// waits for the deal, the push.
 func (s *Service) follow(ctx context.Context, tx *tenants.Tx, c change, fresh []finding) error {
 	if err := c.post(ctx, tx, fresh); err != nil {
 		return err
@@ -131,6 +132,9 @@ func (s *Service) follow(ctx context.Context, tx *tenants.Tx, c change, fresh []
 		if err := s.closeMoot(ctx, tx, c.in.ID); err != nil {
 			return err
 		}
+	}
+	if err := outbox.Stir(ctx, tx, outbox.Robot, c.in.DealID, s.Now()); err != nil {
+		return err
 	}
 	return outbox.Make(ctx, tx, outbox.Push, c.in.DealID, s.Now())
 }

@@ -28,9 +28,11 @@ type Worker struct {
 	DB       *tenants.DB
 	Payments *payments.Service
 	Accounts Accounts
-	Remind   func([]tenants.Reminder) // sends reminders to the queue
-	Now      func() time.Time
-	Log      *slog.Logger
+	// Robots answers the rules of a CRM's automation that wait for a deal, and says when to look again.
+	Robots func(ctx context.Context, id tenants.ID, deal string) (time.Time, error)
+	Remind func([]tenants.Reminder) // sends reminders to the queue
+	Now    func() time.Time
+	Log    *slog.Logger
 	// Fault is called at named points and may kill the process; nil outside fault tests.
 	Fault func(point string)
 }
@@ -116,6 +118,8 @@ func (w *Worker) keep(ctx context.Context, id tenants.ID, c outbox.Claim) (time.
 		return time.Time{}, w.Accounts.Leave(ctx, id)
 	case outbox.Reconcile:
 		return w.reconcile(ctx, id, c)
+	case outbox.Robot:
+		return w.Robots(ctx, id, c.Key)
 	}
 	ref, err := uuid.Parse(c.Key)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 type Connector interface {
 	Account(ctx context.Context, id tenants.ID) (crm.Account, tenants.Tenant, error)
 	Visit(ctx context.Context, system crm.System, r *http.Request) (crm.Visitor, tenants.Tenant, error)
+	Robot(ctx context.Context, r *http.Request) (crm.RobotCall, tenants.Tenant, error)
 	Setup(ctx context.Context, id tenants.ID) error
 	Health(ctx context.Context, id tenants.ID) (oauth.Health, error)
 }

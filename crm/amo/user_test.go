@@ -95,6 +95,28 @@ func TestDocumentedAnswersAreRead(t *testing.T) {
 	require.Equal(t, crm.Refused, crm.ClassOf(err))
 }
 
+func TestDocumentedWritesAreUnderstood(t *testing.T) {
+	o := documented(t, map[string]string{"/api/v4/leads": "amocrm/leads.patch.200.json", "/api/v4/leads/notes": "amocrm/notes.post.200.json",
+		"/api/v4/tasks": "amocrm/tasks.post.200.json", "/oauth2/account/current/subdomain": "amocrm/oauth.current-subdomain.200.json",
+		"/api/v4/webhooks": "amocrm/webhooks.list.200.json"})
+	a := o.open(t, func(c *Config) { c.APIDomain = "api-b.amocrm.ru.localhost" })
+	task := func(deal string) crm.Change {
+		return crm.Change{Deal: deal, Effect: &crm.Effect{Kind: crm.Task, Reference: "DP-1", Text: "Look", OwnerID: "7"}}
+	}
+	got := a.Apply(t.Context(), []crm.Change{{Deal: "54886", State: &crm.State{Link: "https://pay.example.com/p/1"}}, {Deal: "54884", State: &crm.State{}},
+		task("54886"), task("54884")})
+	require.Equal(t, []crm.Verdict{{}, {}, {RemoteID: "4745251"}, {RemoteID: "4747929"}}, got)
+	note := a.Apply(t.Context(), []crm.Change{{Deal: "8694432", Effect: &crm.Effect{Kind: crm.Note, Reference: "DP-2", Text: "Paid"}}})
+	require.Error(t, note[0].Err, "the documented answer is to another request id than ours: nothing is taken for an answer that does not name it")
+	domain, err := a.CurrentDomain(t.Context(), "refresh")
+	require.NoError(t, err)
+	require.Equal(t, "example.amocrm.ru", domain)
+	hooks, err := a.webhooks(t.Context(), "https://api.test.ru/amoWebHook")
+	require.NoError(t, err)
+	require.Len(t, hooks, 1)
+	require.False(t, hooks[0].works(), "it was switched off")
+}
+
 func TestAnOldAccountMayNotSayItsCurrencyOrTimezone(t *testing.T) {
 	a := documented(t, map[string]string{"/api/v4/account": "amocrm/account.get.200.json", "/api/v4/users/581651": "amocrm/user.get.200.json"}).open(t, nil)
 	info, err := a.AccountInfo(t.Context())

@@ -1,9 +1,12 @@
 package bitrix24
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,11 +113,100 @@ func TestDocumentedEventsAreRead(t *testing.T) {
 		"oncrmdealdelete.event.form": {Kind: crm.DealDeleted, DealID: "1765", AppToken: "51856fefc120afa4b628cc82d3935cce"},
 		"onappinstall.event.form":    {Kind: crm.AppChanged, AppToken: "51856fefc120afa4b628cc82d3935cce"},
 		"onapppayment.event.form":    {Kind: crm.AppChanged},
+		"onappupdate.event.form":     {Kind: crm.AppChanged, AccountKey: "d41d8cd98f00b204e9800998ecf8427e", AppToken: "c917d38f6bdb84e9d9e0bfe9d585be73"},
+		"oncrmdealadd.event.form":    {Kind: crm.DealChanged, DealID: "7405", AccountKey: "d897063e1ce7c5eb9f04b9751eef5915", AppToken: "51856fefc120afa4b628cc82d3935cce"},
 	} {
-		want.AccountKey = "a223c6b3710f85df22e9377d6c4f7553"
+		if want.AccountKey == "" {
+			want.AccountKey = "a223c6b3710f85df22e9377d6c4f7553"
+		}
 		got, err := ParseEvent(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(string(documented(t, name)))))
 		require.NoError(t, err, name)
 		require.Equal(t, want, got, name)
+	}
+}
+
+func TestDocumentedEventsOfOtherThingsAreRefused(t *testing.T) {
+	for _, name := range []string{"oncrmdynamicitemupdate.event.form", "onpaymententitysaved.event.form"} {
+		_, err := ParseEvent(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(string(documented(t, name)))))
+		require.ErrorIs(t, err, ErrEvent, name)
+	}
+}
+
+func TestDocumentedRefusalsArePermanent(t *testing.T) {
+	for name, status := range map[string]int{"app.info.error.response.json": 400, "error.envelope.response.json": 400,
+		"event.bind.error.response.json": 400, "placement.unbind.error.response.json": 403} {
+		var e envelope
+		require.Equal(t, crm.Refused, open(reply{status: status, body: documented(t, name)}, name, &e).Class, name)
+	}
+}
+
+// shown is a portal that answers every command of a batch as the documentation shows it.
+func shown(t *testing.T) *Account {
+	t.Helper()
+	documented(t, "batch.response.json")
+	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Cmd map[string]string }
+		require.NoError(t, json.NewDecoder(r.Body).Decode(&in))
+		results := map[string]json.RawMessage{}
+		for key, command := range in.Cmd {
+			method, _, _ := strings.Cut(command, "?")
+			results[key] = result(t, method+".response.json")
+		}
+		require.NoError(t, json.NewEncoder(w).Encode(map[string]any{"result": map[string]any{"result": results, "result_error": []any{}}}))
+	}))
+	t.Cleanup(portal.Close)
+	return New(Config{Endpoint: portal.URL + "/rest/", HTTP: portal.Client(), Tokens: token("t")})
+}
+
+type token string
+
+func (t token) Token(context.Context) (string, error)           { return string(t), nil }
+func (t token) Refresh(context.Context, string) (string, error) { return string(t), nil }
+
+func TestDocumentedAnswersAreRead(t *testing.T) {
+	account := shown(t)
+	info, err := account.Info(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, Info{Version: 4, Status: "F", Installed: true, License: "de_ent10000", Enterprise: true, Lang: "de"}, info)
+	pipelines, err := account.Pipelines(t.Context())
+	require.NoError(t, err)
+	require.Len(t, pipelines, 4)
+	require.Equal(t, "0", pipelines[3].ID, "by their sort")
+	require.NotEmpty(t, pipelines[0].Stages)
+	deals, err := account.Deals(t.Context(), []string{"253", "255"})
+	require.NoError(t, err)
+	require.Equal(t, "19000", deals["253"].Amount.Decimal)
+	require.NoError(t, account.AnswerRobot(t.Context(), "token", map[string]string{"link": "x"}, "done"))
+
+	var user object
+	require.NoError(t, json.Unmarshal(result(t, "profile.response.json"), &user))
+	require.Equal(t, "1", user.text("ID"))
+	require.True(t, text(user.text("ADMIN")).yes())
+}
+
+// TestOurRulesLookLikeTheDocumentedOne compares what we register with the documented request: every key of ours that it
+// has is of the same kind.
+func TestOurRulesLookLikeTheDocumentedOne(t *testing.T) {
+	var sample struct {
+		Use        string                       `json:"USE_SUBSCRIPTION"`
+		Properties map[string]map[string]string `json:"PROPERTIES"`
+		Filter     map[string][][]string        `json:"FILTER"`
+	}
+	require.NoError(t, json.Unmarshal(documented(t, "bizproc.robot.add.request.json"), &sample))
+	for _, r := range rules {
+		q, err := url.ParseQuery(r.fields("https://pay.example.com/bitrix24/robots").encode())
+		require.NoError(t, err)
+		require.Equal(t, sample.Use, q.Get("USE_SUBSCRIPTION"))
+		for i, part := range sample.Filter["INCLUDE"][0] {
+			require.Equal(t, part, q.Get(fmt.Sprintf("FILTER[INCLUDE][0][%d]", i)))
+		}
+		for id := range r.asks {
+			for key := range map[string]bool{"Name": true, "Type": true} {
+				require.Contains(t, sample.Properties["text"], key)
+			}
+			require.NotEmpty(t, q.Get("PROPERTIES["+id+"][Name][en]"))
+			require.NotEmpty(t, q.Get("PROPERTIES["+id+"][Type]"))
+		}
 	}
 }
 

@@ -77,7 +77,7 @@ func classify(op string, status int, code, description string) *crm.Error {
 	switch lower := strings.ToLower(description); {
 	case e.Class == crm.Refused && strings.Contains(lower, freePlan):
 		e.Class = crm.Revoked
-	case e.Class == crm.Refused && !known && strings.Contains(lower, notFound):
+	case e.Class == crm.Refused && codeless(upper) && strings.Contains(lower, notFound):
 		e.Class = crm.Gone
 	}
 	if upper == "OVERLOAD_LIMIT" {
@@ -86,6 +86,11 @@ func classify(op string, status int, code, description string) *crm.Error {
 	// A server in trouble may have done the work before it failed.
 	e.Ambiguous = e.Class == crm.Transient
 	return e
+}
+
+// codeless says that a code tells nothing: it is empty, a number, or the one for everything.
+func codeless(code string) bool {
+	return strings.Trim(code, "0123456789") == "" || code == "ERROR_CORE"
 }
 
 // clip bounds what goes into logs.

@@ -67,10 +67,11 @@ func (a *Account) all(ctx context.Context, cmds []command) ([]answer, error) {
 	return got, nil
 }
 
-// dispensable says that the account is as it should be although a command was refused: a repeated bind of the same pair
-// is what was wanted, and a tariff or the granted scope may lack automation.
+// dispensable says that the account is as it can be although a command was refused: a repeated bind of the same pair
+// is what was wanted, an old self-hosted portal may not know an event, and a tariff or the granted scope may lack
+// automation.
 func dispensable(c command, refused *crm.Error) bool {
-	return strings.Contains(strings.ToLower(refused.Error()), "already binded") ||
+	return strings.Contains(strings.ToLower(refused.Error()), "already binded") || refused.Code == "ERROR_EVENT_NOT_FOUND" ||
 		strings.HasPrefix(c.method, "bizproc.") && refused.Class == crm.Refused
 }
 

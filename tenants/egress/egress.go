@@ -232,15 +232,18 @@ func (d dialer) dial(ctx context.Context, network, address string) (net.Conn, er
 var special = func() []netip.Prefix {
 	var prefixes []netip.Prefix
 	for _, text := range []string{"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24",
-		"203.0.113.0/24", "240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16"} {
+		"192.88.99.0/24", "203.0.113.0/24", "240.0.0.0/4", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"} {
 		prefixes = append(prefixes, netip.MustParsePrefix(text))
 	}
 	return prefixes
 }()
 
+// unicast is all of IPv6 that is given out for the public Internet (RFC 4291, 2.4 and IANA's registry).
+var unicast = netip.MustParsePrefix("2000::/3")
+
 func public(ip netip.Addr) bool {
 	ip = ip.Unmap()
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Zone() != "" {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.Zone() != "" || ip.Is6() && !unicast.Contains(ip) {
 		return false
 	}
 	for _, prefix := range special {

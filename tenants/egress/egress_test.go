@@ -120,7 +120,8 @@ func TestRefusedBeforeAnythingIsResolvedOrSent(t *testing.T) {
 
 func TestPrivateAddressesAreRefusedAfterResolution(t *testing.T) {
 	for _, answer := range []string{"127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1", "::",
-		"fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1", "255.255.255.255", "198.18.0.1"} {
+		"fe80::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "224.0.0.1", "255.255.255.255", "198.18.0.1", "192.88.99.1",
+		"::127.0.0.1", "::7f00:1", "::ffff:0:7f00:1", "64:ff9b:1::a00:1", "fec0::1", "2001::7f00:1", "3fff::1", "5f00::1"} {
 		c := client(list(t, "bitrix24.com"), time.Second, 1000, func(context.Context, string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("8.8.8.8"), netip.MustParseAddr(answer)}, nil
 		})

@@ -27,6 +27,7 @@ const (
 	Setup  Kind = "setup"  // make fields, placements and subscriptions in the CRM; key: "account"
 	Leave  Kind = "leave"  // look whether the CRM account is gone; key: "account"
 	Review Kind = "review" // a CRM deal changed: read it and look for drift; key: deal id
+	Robot  Kind = "robot"  // answer the rules of the CRM's automation that wait for a deal; key: deal id
 	// Reconcile compares acquirer, ledger and CRM; key: day|acquirer.
 	Reconcile Kind = "reconcile"
 )
@@ -55,6 +56,22 @@ func MakeAll(ctx context.Context, tx *tenants.Tx, kind Kind, keys []string, due 
 	}
 	for _, m := range made {
 		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: m.ID, Kind: string(kind), Due: m.Due})
+	}
+	return nil
+}
+
+// Stir makes an open promise due now: what it waits for may have come. Harmless when there is none.
+func Stir(ctx context.Context, tx *tenants.Tx, kind Kind, key string, now time.Time) error {
+	open, err := tenants.Rows[struct {
+		ID  int64     `db:"id"`
+		Due time.Time `db:"due_at"`
+	}](ctx, tx, `UPDATE outbox SET seq = seq + 1, due_at = least(due_at, $3), relayed_at = NULL
+		WHERE kind = $1 AND key = $2 AND done_at IS NULL AND dead_at IS NULL RETURNING id, due_at`, string(kind), key, now)
+	if err != nil {
+		return fmt.Errorf("stir %s: %w", kind, err)
+	}
+	for _, o := range open {
+		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: o.ID, Kind: string(kind), Due: o.Due})
 	}
 	return nil
 }

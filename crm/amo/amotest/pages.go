@@ -48,6 +48,15 @@ type leadRow struct {
 	Contact   string
 }
 
+// Grouped is the budget as people read it: 1,250,000.00.
+func (r leadRow) Grouped() string {
+	whole, cents, _ := strings.Cut(r.Amount, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	return whole + "." + cents
+}
+
 func show(w http.ResponseWriter, status int, v view) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)

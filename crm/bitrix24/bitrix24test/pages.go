@@ -62,6 +62,7 @@ func (p *Portal) pageRoutes(mux *http.ServeMux) {
 		"GET /crm/deal/{$}":               p.showDeals,
 		"GET /crm/deal/details/{id}/{$}":  p.showCard,
 		"POST /crm/deal/details/{id}/{$}": p.saveCard,
+		"POST /crm/deal/details/{id}/run": p.pressRun,
 		"GET /market/{$}":                 p.showMarket,
 		"GET /market/app/{$}":             p.showApp,
 		"POST /market/install":            p.pressInstall,
@@ -162,7 +163,7 @@ func (p *Portal) showCard(w http.ResponseWriter, r *http.Request, u *user) {
 		p.show(w, http.StatusNotFound, "message", params{"User": u.name, "Text": "The deal was deleted, or you have no access to it."})
 		return
 	}
-	data := params{"User": u.name, "ID": id, "Title": d.title, "Amount": d.amount, "Current": d.stage, "Stages": stageChoices(d.category)}
+	data := params{"User": u.name, "ID": id, "Title": d.title, "Amount": d.amount, "Current": d.stage, "Stages": stageChoices(d.category), "Rules": p.rules(language(r))}
 	form, sid, title, err := p.openTab(u, id, language(r))
 	if err == nil {
 		data["Frame"], data["Tab"] = p.frameView(form, sid), title
@@ -199,6 +200,20 @@ func (p *Portal) saveCard(w http.ResponseWriter, r *http.Request, u *user) {
 	http.Redirect(w, r, r.URL.Path, http.StatusSeeOther)
 }
 
+// pressRun lets a rule of the app come to work on the deal at once, as a scheme would when the deal enters its stage.
+func (p *Portal) pressRun(w http.ResponseWriter, r *http.Request, u *user) {
+	id := r.PathValue("id")
+	err := error(errDenied)
+	if u.deals {
+		_, err = p.RunRobot(r.FormValue("code"), id, nil)
+	}
+	if err != nil {
+		p.show(w, http.StatusBadRequest, "message", params{"User": u.name, "Text": err.Error()})
+		return
+	}
+	http.Redirect(w, r, "/crm/deal/details/"+url.PathEscape(id)+"/", http.StatusSeeOther)
+}
+
 // liveDeal is what the card asks for each second.
 func (p *Portal) liveDeal(w http.ResponseWriter, r *http.Request, u *user) {
 	p.mu.Lock()
@@ -225,7 +240,14 @@ func (p *Portal) liveDeal(w http.ResponseWriter, r *http.Request, u *user) {
 	}
 	notes, tasks := p.records(d.id)
 	view := p.dealState(d, notes[d.id], tasks[d.id])
-	answer(w, http.StatusOK, params{"stage": params{"id": s.code, "name": s.name, "color": s.color}, "fields": fields, "notes": view.Notes, "tasks": view.Tasks})
+	runs := []RobotRun{}
+	for _, r := range p.install.runs {
+		if r.deal == d.id {
+			runs = append(runs, r.shown())
+		}
+	}
+	answer(w, http.StatusOK, params{"stage": params{"id": s.code, "name": s.name, "color": s.color}, "fields": fields, "notes": view.Notes,
+		"tasks": view.Tasks, "runs": runs})
 }
 
 func twoDecimals(amount string) string {

@@ -1,6 +1,7 @@
 package bitrix24test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/url"
@@ -176,6 +177,18 @@ func (p *Portal) RunRobot(code, dealID string, properties map[string]any) (strin
 	}
 	p.send(text(rule["HANDLER"]), form, "robot "+code)
 	return r.token, nil
+}
+
+// rules are the codes and names of the app's rules, for the portal's own pages. Callers hold the lock.
+func (p *Portal) rules(lang string) (out [][2]string) {
+	for _, r := range p.install.robots {
+		name := text(r["NAME"])
+		if names, ok := object(r["NAME"]); ok {
+			name = cmp.Or(text(names[lang]), text(names["en"]), text(r["CODE"]))
+		}
+		out = append(out, [2]string{text(r["CODE"]), name})
+	}
+	return out
 }
 
 // running is the run of an event_token that a scheme waits for.

@@ -6,6 +6,9 @@
 
   function stamp(seconds) { return new Date(seconds * 1000).toISOString().replace('T', ' ').slice(0, 16) + ' UTC'; }
 
+  // grouped writes 1250000.00 as 1,250,000.00.
+  function grouped(amount) { return String(amount).replace(/\B(?=(\d{3})+\.)/g, ','); }
+
   function fieldText(row) {
     if (row.raw === null || row.raw === undefined) return '…';
     return /^date/.test(row.type) ? stamp(row.raw) : row.text;
@@ -18,7 +21,7 @@
     $('#deal-id').text(lead.id);
     $('#deal-title').text(lead.title);
     $('#stage').text(lead.stage_name).attr('data-status', lead.stage).attr('data-pipeline', lead.pipeline);
-    $('#price').text(lead.amount + ' ' + lead.currency);
+    $('#price').text(grouped(lead.amount) + ' ' + lead.currency);
     $('#contact').text(lead.contact);
     $('#stages').html(lead.stages.map(function (s) {
       return '<option value="' + s.pipeline + '/' + s.id + '"' + (s.id === lead.stage && s.pipeline === lead.pipeline ? ' selected' : '') + '></option>';
@@ -40,6 +43,7 @@
 
   function drawFeed(lead) {
     $('#feed').empty();
+    $('#nothing').text(lead.notes.length + lead.tasks.length ? '' : 'Nothing has happened yet: notes and tasks appear here.');
     lead.notes.forEach(function (n) {
       $('#feed').append($('<li class="note" data-testid="note"></li>').text(n.text).append($('<time></time>').text(stamp(n.at))));
     });

@@ -153,12 +153,17 @@
   }
 
   function fieldRow(f) {
-    let shown = f.Text
+    let shown = f.Text || element('span', { class: 'faint' }, 'empty')
     if (f.Kind === 'url' && f.Text) {
       shown = element('a', { target: '_blank', rel: 'noopener' }, f.Text)
       if (/^https?:/.test(f.Text)) shown.href = f.Text
     }
     return element('div', {}, element('dt', {}, f.Label), element('dd', { 'data-testid': 'field-' + f.Code, 'data-value': f.Value }, shown))
+  }
+
+  function runRow(r) {
+    const values = Object.entries(r.values).map(([name, value]) => name + ': ' + value).join(' · ')
+    return element('div', { class: 'run', 'data-testid': 'run', 'data-done': String(r.done) }, r.done ? values || 'done' : r.code + ': waiting')
   }
 
   const card = document.querySelector('[data-deal]')
@@ -180,6 +185,8 @@
     stage.dataset.value = deal.stage.id
     stage.style.setProperty('--stage', deal.stage.color)
     const edit = card.querySelector('.edit')
+    card.querySelector('.nothing').hidden = deal.notes.length + deal.tasks.length > 0
+    card.querySelector('.runs')?.replaceChildren(...deal.runs.map(runRow))
     if (!edit.dataset.touched) { // what is being typed stays
       edit.elements.stage.value = deal.stage.id
       edit.elements.amount.value = deal.fields.find((f) => f.Code === 'OPPORTUNITY').Value
