@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dealpay/dealpay/app/demo"
 	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/widgets/api"
 	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/require"
@@ -45,8 +47,13 @@ func (a *account) own(deal, troubled string) property {
 	p.key = want[api.NewKey](a.scene, http.StatusCreated, a.api(http.MethodPost, "/api-keys", map[string]any{"name": "other", "role": "manager"})).Key.Id
 	run := want[api.Reconciliation](a.scene, http.StatusAccepted, a.api(http.MethodPost, "/reconciliations",
 		map[string]any{"day": a.clock.Now().Add(-24 * time.Hour).Format(time.DateOnly), "acquirer": demo.Acquirer})).Id
+	const person = "4711"
+	require.NoError(a, a.house.db.In(a.Context(), a.id, func(ctx context.Context, tx *tenants.Tx) error {
+		_, err := tx.Meet(ctx, tenants.Person{ID: person, Name: "Somebody", SeenAt: a.clock.Now()})
+		return err
+	}))
 	p.promise = a.number(`SELECT max(id) FROM outbox`)
-	p.fields = map[string]string{"invoices": p.invoice.Id, "deals": deal, "exceptions": p.exception, "payments": p.payment, "api-keys": p.key, "moves": move, "reconciliations": run}
+	p.fields = map[string]string{"invoices": p.invoice.Id, "deals": deal, "exceptions": p.exception, "payments": p.payment, "api-keys": p.key, "moves": move, "reconciliations": run, "people": person}
 	return p
 }
 
@@ -71,6 +78,7 @@ var bodies = map[string]string{
 	"POST /api/v1/invoices/:id/replace":              `{"purpose": "Mine now"}`,
 	"POST /api/v1/invoices/:id/receipts":             `{"number": "1", "kind": "final", "state": "issued"}`,
 	"POST /api/v1/reconciliations/:id/mismatches/:n": `{"state": "explained", "reason": "Mine"}`,
+	"PUT /api/v1/people/:id":                         `{"role": "admin"}`,
 	"POST /api/v1/moves/:id/undo":                    `{"reason": "Mine"}`,
 	"POST /api/v1/deals/:deal_id/plan":               `{"parts": [{"percent": "50"}, {}]}`,
 }

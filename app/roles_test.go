@@ -18,7 +18,7 @@ var (
 	forManagers = []string{"GET /card", "POST /invoices", "GET /invoices", "GET /invoices/:id", "PATCH /invoices/:id", "POST /invoices/:id/send",
 		"POST /invoices/:id/cancel", "POST /invoices/:id/check", "GET /invoices/:id/history", "GET /deals/:deal_id", "GET /exceptions",
 		"POST /exceptions/:id/resolve", "POST /invoices/:id/replace", "GET /invoices/:id/message", "POST /deals/:deal_id/plan"}
-	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports",
+	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports", "GET /settings",
 		"GET /reconciliations", "POST /reconciliations", "GET /reconciliations/:id", "POST /reconciliations/:id/mismatches/:n", "POST /registers",
 		"GET /registers/:acquirer/mapping", "PUT /registers/:acquirer/mapping", "POST /periods/:month/lock",
 		"GET /mismatches", "GET /registers", "GET /periods"}, forManagers...)
@@ -79,6 +79,30 @@ func TestAPersonDecidesWhatTheirRoleAllows(t *testing.T) {
 	require.Equal(t, http.StatusOK, manager.resolve(e, "accept").Status)
 	require.NotContains(t, manager.get(in.Id).Can, api.InvoiceCanRefund, "what may not be done is not offered")
 	require.NotContains(t, manager.get(in.Id).Can, api.InvoiceCanRecord)
+}
+
+func TestAnAdministratorSaysWhatAPersonMayDo(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for system, a := range s.accounts {
+		refused(s, http.StatusForbidden, "role", a.opens("", system, "manager"))
+		people := want[api.PersonPage](s, http.StatusOK, a.api(http.MethodGet, "/people", nil)).Items
+		require.Len(t, people, 1, "whoever came is known")
+		require.NotEmpty(t, people[0].Name)
+		person := "/people/" + people[0].Id
+		require.Equal(t, http.StatusOK, a.api(http.MethodPut, person, map[string]string{"role": "accountant"}).Status)
+		accountant := a.with(a.session("", system, "manager"))
+		view := want[api.SettingsView](s, http.StatusOK, accountant.api(http.MethodGet, "/settings", nil))
+		require.Equal(t, api.Role("accountant"), view.Role)
+		require.Empty(t, view.Acquirers[0].HookUrl)
+		require.Empty(t, view.Acquirers[0].Fields)
+		require.Equal(t, http.StatusOK, accountant.api(http.MethodGet, "/reconciliations", nil).Status)
+		refused(s, http.StatusForbidden, "role", accountant.api(http.MethodPut, person, map[string]string{"role": "admin"}))
+		require.Equal(t, http.StatusOK, a.api(http.MethodPut, person, map[string]string{"role": "admin"}).Status)
+		require.Equal(t, http.StatusOK, a.with(a.session("", system, "manager")).api(http.MethodGet, "/people", nil).Status)
+		require.Equal(t, http.StatusOK, a.api(http.MethodPut, person, map[string]string{"role": "manager"}).Status)
+		refused(s, http.StatusForbidden, "role", a.opens("", system, "manager"))
+	}
 }
 
 func TestWhoMayNotReadADealMayNotSeeItsPayments(t *testing.T) {

@@ -51,6 +51,16 @@ type Entry struct {
 	RequestID string          `json:"request_id,omitempty" db:"request_id"`
 }
 
+// Search chooses entries of the trail. The zero value fits all of them.
+type Search struct {
+	Before int64     // entries older than this one; 0: from the newest on
+	Since  time.Time // zero: from the beginning
+	Until  time.Time // exclusive; zero: to the end
+	Actor  string    // "user:12", or a whole kind such as "user"
+	Action string    // "invoice.sent", or a whole kind such as "invoice"
+	Deal   string
+}
+
 type requestKey struct{}
 
 // WithRequest marks ctx with the id of the request being served, for the audit trail and for logs.
@@ -80,6 +90,14 @@ func (tx *Tx) Audit(ctx context.Context, e Entry, evidence any) error {
 		return fmt.Errorf("audit %s: %w", e.Action, err)
 	}
 	return nil
+}
+
+// Find returns the newest entries that fit, newest first.
+func (tx *Tx) Find(ctx context.Context, s Search, limit int) ([]Entry, error) {
+	return Rows[Entry](ctx, tx, `SELECT id, at, actor, action, deal_id, invoice_id, before, after, evidence, request_id FROM audit
+		WHERE ($1 = 0 OR id < $1) AND at >= $2 AND ($3 = '0001-01-01 00:00:00+00'::timestamptz OR at < $3)
+			AND ($4 = '' OR actor = $4 OR starts_with(actor, $4 || ':')) AND ($5 = '' OR action = $5 OR starts_with(action, $5 || '.'))
+			AND ($6 = '' OR deal_id = $6) ORDER BY id DESC LIMIT $7`, s.Before, s.Since.UTC(), s.Until.UTC(), s.Actor, s.Action, s.Deal, limit)
 }
 
 // Trail returns entries older than before (0 for the newest), newest first; of one invoice when it is not nil.

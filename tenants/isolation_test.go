@@ -34,6 +34,7 @@ var samples = []struct{ table, insert string }{
 	{"effects", `INSERT INTO effects (tenant_id, key, deal_id, kind, reference, body) VALUES ($1, 'k', '1', 'note', 'r', '{}')`},
 	{"deal_sync", `INSERT INTO deal_sync (tenant_id, deal_id) VALUES ($1, '1')`},
 	{"lanes", `INSERT INTO lanes (tenant_id) VALUES ($1)`},
+	{"people", `INSERT INTO people (tenant_id, user_id, name, chief, seen_at) VALUES ($1, '1', 'a', false, now())`},
 	{"periods", `INSERT INTO periods (tenant_id, month, locked_at, locked_by) VALUES ($1, '2000-01-01', now(), 'a')`},
 	{"ledger_entries", `INSERT INTO ledger_entries (tenant_id, txn, line, at, day, kind, account, currency, minor, actor)
 		VALUES ($1, $1, 1, now(), now(), 'capture', 'cash', 'AMD', 5, 'a'), ($1, $1, 2, now(), now(), 'capture', 'receivable', 'AMD', -5, 'a')`},

@@ -48,6 +48,9 @@ func newOffice(t *testing.T) *office {
 	g.GET("/registers/:acquirer/mapping", w.GetMapping)
 	g.PUT("/registers/:acquirer/mapping", w.PutMapping)
 	g.POST("/periods/:month/lock", w.LockPeriod)
+	g.GET("/audit", w.Audit)
+	g.GET("/people", w.ListPeople)
+	g.PUT("/people/:id", w.PutPerson)
 	server := httptest.NewServer(r)
 	t.Cleanup(server.Close)
 	o.url = server.URL

@@ -3,7 +3,7 @@ package widgets
 import (
 	"context"
 	"net/http"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/dealpay/dealpay/crm"
@@ -216,42 +216,14 @@ func (s *Service) History(c *gin.Context) {
 				return err
 			}
 			entries, err := tx.Trail(ctx, &id, 0, 500)
-			for i := len(entries) - 1; i >= 0; i-- {
-				page.Items = append(page.Items, entryView(entries[i]))
+			if err != nil {
+				return err
 			}
+			slices.Reverse(entries)
+			page.Items, err = entryViews(ctx, tx, entries)
 			return err
 		})
 	}
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	c.JSON(http.StatusOK, page)
-}
-
-// Audit answers GET /audit: the whole trail, newest first.
-func (s *Service) Audit(c *gin.Context) {
-	var before int64
-	if text := c.Query("after"); text != "" {
-		var err error
-		if before, err = strconv.ParseInt(text, 10, 64); err != nil || before < 1 {
-			s.fail(c, &bad{"cursor_unreadable", "after is not a cursor of this list."})
-			return
-		}
-	}
-	page := api.AuditPage{Items: []api.AuditEntry{}}
-	err := s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
-		entries, err := tx.Trail(ctx, nil, before, pageSize+1)
-		if len(entries) > pageSize {
-			entries = entries[:pageSize]
-			next := strconv.FormatInt(entries[pageSize-1].ID, 10)
-			page.Next = &next
-		}
-		for _, e := range entries {
-			page.Items = append(page.Items, entryView(e))
-		}
-		return err
-	})
 	if err != nil {
 		s.fail(c, err)
 		return

@@ -2,6 +2,7 @@ package widgets
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -102,7 +103,7 @@ func (s *Service) bitrix24Page(c *gin.Context, page string) {
 
 // enter opens the visitor's session and fills the page in.
 func (s *Service) enter(c *gin.Context, state *pageState, v crm.Visitor, t tenants.Tenant) error {
-	w, err := callerOf(v, t, state.Page, state.Lang)
+	w, err := s.callerOf(c.Request.Context(), v, t, state.Page, state.Lang)
 	if err != nil {
 		return err
 	}
@@ -127,14 +128,16 @@ func (s *Service) enter(c *gin.Context, state *pageState, v crm.Visitor, t tenan
 	return nil
 }
 
-// callerOf is what a confirmed visitor may do: administrators all, others the deal they could read.
-func callerOf(v crm.Visitor, t tenants.Tenant, page, lang string) (caller, error) {
-	w := caller{tenant: t.ID, by: payments.By{Actor: tenants.Actor("user:" + v.UserID), Role: tenants.Manager}, deal: v.DealID, lang: lang}
-	if v.Admin {
-		w.by.Role = tenants.Admin
+// callerOf is what a confirmed visitor may do: on the settings page what their role allows, on a card the deal they could
+// read.
+func (s *Service) callerOf(ctx context.Context, v crm.Visitor, t tenants.Tenant, page, lang string) (caller, error) {
+	w := caller{tenant: t.ID, by: payments.By{Actor: tenants.Actor("user:" + v.UserID)}, deal: v.DealID, lang: lang}
+	var err error
+	if w.by.Role, err = s.meet(ctx, v, t); err != nil {
+		return w, err
 	}
 	switch {
-	case page == "settings" && !v.Admin:
+	case page == "settings" && !w.by.Role.Allows(tenants.Accountant):
 		return w, payments.ErrRole
 	case page == "settings":
 		w.deal = ""
@@ -191,7 +194,7 @@ func (s *Service) answerSession(c *gin.Context, page, host string, v crm.Visitor
 		lang = language(c.Request)
 	}
 	if err == nil {
-		w, err = callerOf(v, t, page, lang)
+		w, err = s.callerOf(c.Request.Context(), v, t, page, lang)
 	}
 	out := api.Session{}
 	if err == nil {

@@ -53,17 +53,29 @@ func (s *Service) settings(ctx context.Context, w caller) (api.SettingsView, err
 		if err != nil {
 			return err
 		}
-		view = api.SettingsView{Crm: api.SettingsViewCrm(t.CRM), Domain: t.Domain, Name: t.Name, Settings: settingsView(t.Settings), Version: s.Version}
+		view = api.SettingsView{Crm: api.SettingsViewCrm(t.CRM), Domain: t.Domain, Name: t.Name, Role: api.Role(w.by.Role),
+			Settings: settingsView(t.Settings), Version: s.Version}
+		view.Health = api.Health{Status: api.HealthStatus(t.Status), Failures: []api.Failure{}}
 		if t.CRM != string(crm.Bitrix24) {
 			view.ConnectUrl = s.PublicURL + "/" + t.CRM + "/connect"
 		}
 		view.Acquirers, err = s.acquirers(ctx, tx)
 		return err
 	})
-	if err == nil {
+	if err == nil && w.by.Role.Allows(tenants.Admin) {
 		view.Health, err = s.health(ctx, w)
+	} else {
+		keepBack(&view)
 	}
 	return view, err
+}
+
+// keepBack takes out what is the administrators' alone.
+func keepBack(view *api.SettingsView) {
+	view.ConnectUrl = ""
+	for i := range view.Acquirers {
+		view.Acquirers[i].HookUrl, view.Acquirers[i].Fields = "", []api.CredentialField{}
+	}
 }
 
 func settingsView(t tenants.Settings) api.Settings {

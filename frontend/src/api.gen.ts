@@ -383,7 +383,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Everything the settings page starts with (administrators) */
+        /** Everything the settings page starts with (accountants; administrators see all of it) */
         get: operations["getSettings"];
         put: operations["putSettings"];
         post?: never;
@@ -423,6 +423,42 @@ export interface paths {
         put: operations["putMailbox"];
         post?: never;
         delete: operations["deleteMailbox"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who has opened Dealpay in the CRM, and what they may do (administrators) */
+        get: operations["listPeople"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/people/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** Give a person of the CRM a role; it counts from their next opening on */
+        put: operations["putPerson"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1186,6 +1222,8 @@ export interface components {
          */
         Repair: "repair" | "leave";
         SettingsView: {
+            /** @description of whoever asks; accountants see no health, no addresses and no fields */
+            role: components["schemas"]["Role"];
             /** @enum {string} */
             crm: "bitrix24" | "amocrm" | "kommo";
             domain: string;
@@ -1316,6 +1354,8 @@ export interface components {
             /** Format: date-time */
             at: string;
             actor: string;
+            /** @description of the person */
+            name?: string;
             action: string;
             deal_id?: string;
             invoice_id?: string | null;
@@ -1490,6 +1530,28 @@ export interface components {
             /** Format: date-time */
             locked_at: string;
             locked_by: string;
+        };
+        Person: {
+            /** @description of the user in the CRM */
+            id: string;
+            name: string;
+            role: components["schemas"]["Role"];
+            /** @description of the CRM, so of Dealpay too, whatever role they were given */
+            administrator: boolean;
+            /**
+             * Format: date-time
+             * @description when they last opened Dealpay
+             */
+            seen_at: string;
+            /** @description who gave them their role; empty when nobody did */
+            changed_by: string;
+        };
+        PersonPage: {
+            items: components["schemas"]["Person"][];
+            next: string | null;
+        };
+        PersonRequest: {
+            role: components["schemas"]["Role"];
         };
     };
     responses: {
@@ -2171,6 +2233,54 @@ export interface operations {
             default: components["responses"]["Problem"];
         };
     };
+    listPeople: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description all of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonPage"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    putPerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PersonRequest"];
+            };
+        };
+        responses: {
+            /** @description the person */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
     listPipelines: {
         parameters: {
             query?: never;
@@ -2338,6 +2448,15 @@ export interface operations {
         parameters: {
             query?: {
                 after?: string;
+                /** @description first day of the tenant's time zone */
+                from?: string;
+                /** @description last day */
+                to?: string;
+                /** @description user:12, or a whole kind such as user, key, acquirer */
+                actor?: string;
+                /** @description invoice.sent, or a whole kind such as invoice */
+                action?: string;
+                deal_id?: string;
             };
             header?: never;
             path?: never;

@@ -719,8 +719,11 @@ type AuditEntry struct {
 	Evidence  map[string]interface{} `json:"evidence"`
 	From      string                 `json:"from"`
 	InvoiceId *string                `json:"invoice_id,omitempty"`
-	RequestId *string                `json:"request_id,omitempty"`
-	To        string                 `json:"to"`
+
+	// Name of the person
+	Name      *string `json:"name,omitempty"`
+	RequestId *string `json:"request_id,omitempty"`
+	To        string  `json:"to"`
 }
 
 // AuditPage defines model for AuditPage.
@@ -1214,6 +1217,34 @@ type PeriodPage struct {
 	Next  *string  `json:"next"`
 }
 
+// Person defines model for Person.
+type Person struct {
+	// Administrator of the CRM, so of Dealpay too, whatever role they were given
+	Administrator bool `json:"administrator"`
+
+	// ChangedBy who gave them their role; empty when nobody did
+	ChangedBy string `json:"changed_by"`
+
+	// Id of the user in the CRM
+	Id   string `json:"id"`
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+
+	// SeenAt when they last opened Dealpay
+	SeenAt time.Time `json:"seen_at"`
+}
+
+// PersonPage defines model for PersonPage.
+type PersonPage struct {
+	Items []Person `json:"items"`
+	Next  *string  `json:"next"`
+}
+
+// PersonRequest defines model for PersonRequest.
+type PersonRequest struct {
+	Role Role `json:"role"`
+}
+
 // Pipeline defines model for Pipeline.
 type Pipeline struct {
 	Id     string `json:"id"`
@@ -1546,8 +1577,11 @@ type SettingsView struct {
 	Domain     string          `json:"domain"`
 	Health     Health          `json:"health"`
 	Name       string          `json:"name"`
-	Settings   Settings        `json:"settings"`
-	Version    string          `json:"version"`
+
+	// Role of whoever asks; accountants see no health, no addresses and no fields
+	Role     Role     `json:"role"`
+	Settings Settings `json:"settings"`
+	Version  string   `json:"version"`
 }
 
 // SettingsViewCrm defines model for SettingsView.Crm.
@@ -1602,6 +1636,19 @@ type IdempotencyKey = string
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// From first day of the tenant's time zone
+	From *openapi_types.Date `form:"from,omitempty" json:"from,omitempty"`
+
+	// To last day
+	To *openapi_types.Date `form:"to,omitempty" json:"to,omitempty"`
+
+	// Actor user:12, or a whole kind such as user, key, acquirer
+	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
+
+	// Action invoice.sent, or a whole kind such as invoice
+	Action *string `form:"action,omitempty" json:"action,omitempty"`
+	DealId *string `form:"deal_id,omitempty" json:"deal_id,omitempty"`
 }
 
 // PlanDealParams defines parameters for PlanDeal.
@@ -1738,6 +1785,9 @@ type UndoMoveJSONRequestBody = ReasonRequest
 
 // ReversePaymentJSONRequestBody defines body for ReversePayment for application/json ContentType.
 type ReversePaymentJSONRequestBody = ReasonRequest
+
+// PutPersonJSONRequestBody defines body for PutPerson for application/json ContentType.
+type PutPersonJSONRequestBody = PersonRequest
 
 // ReconcileJSONRequestBody defines body for Reconcile for application/json ContentType.
 type ReconcileJSONRequestBody = ReconcileRequest
