@@ -1,0 +1,140 @@
+package payments_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/tilltest"
+	"github.com/dealpay/dealpay/payments/vposam"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/stretchr/testify/require"
+)
+
+// outcome is what is to be seen of money that came in an unusual way.
+type outcome struct {
+	status      state.Status
+	paid, owing int64
+	exception   string // empty: none
+	ledger      map[string]int64
+}
+
+// TestEveryUnusualWayOfPayingHasItsOutcome goes through them on the database: the invoice, one exception with one task, and
+// the money in the ledger. What people may decide then is tested beside the fold and over the API.
+func TestEveryUnusualWayOfPayingHasItsOutcome(t *testing.T) {
+	const owed = 30_000
+	taken := map[string]int64{"acquirer:till AMD": owed, "receivable AMD": -owed}
+	twice := map[string]int64{"acquirer:till AMD": 2 * owed, "receivable AMD": -2 * owed}
+	paid := tilltest.Took(tilltest.AMD(owed))
+	for name, c := range map[string]struct {
+		cause func(s *shop, in payments.Invoice)
+		want  outcome
+	}{
+		"after the link's time": {func(s *shop, in payments.Invoice) {
+			a := s.Try(in)
+			s.Clock = in.ExpiresAt
+			_, err := s.Expire(s.Context(), s.ID, in.ID)
+			require.NoError(s, err)
+			require.Equal(s, state.Expired, s.Read(in.ID).Status)
+			s.Clock = s.Clock.Add(time.Hour)
+			s.Learn(a, paid)
+		}, outcome{state.ManualReview, owed, owed, string(state.PaidAfterExpiry), taken}},
+		"in time, and learnt after it": {func(s *shop, in payments.Invoice) {
+			a := s.Try(in)
+			s.Tell(a, paid)
+			s.Clock = in.ExpiresAt
+			_, err := s.Expire(s.Context(), s.ID, in.ID)
+			require.NoError(s, err)
+		}, outcome{state.Paid, owed, 0, "", taken}},
+		"twice for one invoice": {func(s *shop, in payments.Invoice) {
+			first := s.Try(in)
+			s.Learn(first, payments.Observation{Status: state.AttemptExpired})
+			second := s.Try(in)
+			s.Learn(second, paid)
+			s.Learn(first, paid)
+		}, outcome{state.ManualReview, 2 * owed, 0, string(state.SecondPayment), twice}},
+		"for a cancelled link": {func(s *shop, in payments.Invoice) {
+			a := s.Try(in)
+			_, err := s.Cancel(s.Context(), s.ID, s.By, in.ID)
+			require.NoError(s, err)
+			s.Learn(a, paid)
+		}, outcome{state.ManualReview, owed, 0, string(state.PaidAfterCancel), taken}},
+		"for a superseded link": {func(s *shop, in payments.Invoice) {
+			a := s.Try(in)
+			_, err := s.Replace(s.Context(), s.ID, s.By, in.ID, payments.NewInvoice{Terms: payments.Terms{ExpiresAt: s.Clock.Add(time.Hour)}})
+			require.NoError(s, err)
+			s.Learn(a, paid)
+		}, outcome{state.ManualReview, owed, 0, string(state.PaidAfterCancel), taken}},
+		"another amount": {func(s *shop, in payments.Invoice) { s.Learn(s.Try(in), tilltest.Took(tilltest.AMD(owed-1))) },
+			outcome{state.ManualReview, owed - 1, owed, string(state.WrongAmount), map[string]int64{"acquirer:till AMD": owed - 1, "receivable AMD": 1 - owed}}},
+		"another currency": {func(s *shop, in payments.Invoice) { s.Learn(s.Try(in), tilltest.Took(tilltest.USD(owed))) },
+			outcome{state.ManualReview, 0, owed, string(state.WrongCurrency), map[string]int64{"acquirer:till USD": owed, "unmatched USD": -owed}}},
+		"at another merchant": {func(s *shop, in payments.Invoice) {
+			o := paid
+			o.Foreign = true
+			s.Learn(s.Try(in), o)
+		}, outcome{state.ManualReview, owed, owed, string(state.WrongMerchant), taken}},
+		"held": {func(s *shop, in payments.Invoice) { s.Learn(s.Try(in), payments.Observation{Status: state.Authorized}) },
+			outcome{state.AwaitingPayment, 0, owed, "", map[string]int64{}}},
+		"held and released by the bank": {func(s *shop, in payments.Invoice) {
+			a := s.Try(in)
+			s.Learn(a, payments.Observation{Status: state.Authorized})
+			s.Learn(a, payments.Observation{Status: state.AttemptCancelled, Refunded: tilltest.AMD(owed)})
+		}, outcome{state.AwaitingPayment, 0, owed, "", map[string]int64{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			in := s.Invoice("1", owed)
+			c.cause(s, in)
+			after := s.Read(in.ID)
+			require.Equal(t, [3]any{c.want.status, c.want.paid, c.want.owing}, [3]any{after.Status, after.Paid, after.Outstanding})
+			require.Equal(t, c.want.ledger, balances(s.Shop, payments.Part{Invoice: in.ID}))
+			if c.want.exception == "" {
+				require.Empty(t, s.exceptions())
+				return
+			}
+			require.Equal(t, []string{c.want.exception}, s.exceptions())
+			require.Contains(t, s.planned("1"), "task:"+c.want.exception)
+			require.NoError(t, s.CheckInvoice(t.Context(), s.ID, in.ID))
+			require.Len(t, s.exceptions(), 1, "asked again, it is the same")
+		})
+	}
+}
+
+func TestMoneyThatNamesNoAttemptIsInTheLedger(t *testing.T) {
+	d := newDesk(t, vposam.Key)
+	status, _ := d.command("orphan", map[string]any{"amount_minor": 700_000, "currency": "AMD", "url": d.storm.address})
+	require.Equal(t, http.StatusOK, status)
+	genuine := d.next(t, 0)
+	for range 2 {
+		require.Equal(t, http.StatusOK, d.hand(genuine))
+		d.advance(2 * time.Minute) // the patience of a notice
+		d.work()
+	}
+	e := d.server.Books()[0]
+	require.Equal(t, []string{payments.Orphan}, d.exceptions())
+	require.Equal(t, e.Captured, d.open()[0].Minor)
+	require.Equal(t, map[string]int64{"acquirer:vpos_am AMD": e.Captured, "unmatched AMD": -e.Captured}, balances(d.Shop, payments.Part{}))
+	var told []string
+	require.NoError(t, d.Movements(t.Context(), d.ID, d.Now().AddDate(0, 0, -2), d.Now().AddDate(0, 0, 2), func(m payments.Movement) error {
+		told = append(told, fmt.Sprintf("%s %s %s %d", m.Kind, m.Acquirer, m.Provider, m.Amount))
+		return nil
+	}))
+	require.Equal(t, []string{fmt.Sprintf("capture vpos_am %s %d", e.Ref, e.Captured)}, told)
+	require.NoError(t, d.decide(d.By, payments.Choice{Decision: "dismiss", Reason: "Another shop's"}))
+
+	d.command("refund", map[string]any{"ref": e.Ref})
+	require.Equal(t, http.StatusOK, d.hand(d.next(t, 1)))
+	d.advance(2 * time.Minute)
+	d.work()
+	require.Empty(t, d.exceptions(), "decided once")
+	d.In(func(ctx context.Context, tx *tenants.Tx) error {
+		all, err := payments.Balances(ctx, tx, payments.Part{})
+		require.Equal(t, []payments.Balance{{Account: "customer_refunds", Currency: "AMD", Minor: e.Captured}, {Account: "unmatched", Currency: "AMD", Minor: -e.Captured}}, all)
+		return err
+	})
+}
