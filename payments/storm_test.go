@@ -83,7 +83,7 @@ func setting(name string, otherwise int) int {
 
 func newStorm(t *testing.T, key string, seed uint64) *storm {
 	s := &storm{shop: newShop(t), key: key, dice: rand.New(rand.NewPCG(seed, uint64(len(key)))), tally: map[string]int{}}
-	s.post = &carrier{dice: rand.New(rand.NewPCG(seed, 1)), tally: map[string]int{}, fair: s.fair.Load}
+	s.post = &carrier{dice: rand.New(rand.NewPCG(seed, 1)), tally: map[string]int{}, missing: map[string]int{}, fair: s.fair.Load}
 	var now func() time.Time
 	s.rig = rigs[key](&http.Client{Transport: s.post, Timeout: 10 * time.Second}, func() time.Time { return now() })
 	now = s.control.Clock.Now
@@ -170,11 +170,19 @@ func (s *storm) calm() {
 	s.fair.Store(true)
 	s.post.release(len(s.post.kept) / 10)
 	for range 18 {
-		time.Sleep(60 * time.Millisecond) // the double's courier looks at its clock every 50 ms
+		s.settle()
 		s.work()
 		s.advance(12 * time.Hour)
 	}
+	s.settle()
 	s.work()
+}
+
+// settle waits until what is due was sent.
+func (s *storm) settle() {
+	if idle := s.control.Idle; idle != nil {
+		require.Eventually(s, idle, time.Minute, 5*time.Millisecond)
+	}
 }
 
 // work keeps every promise that is due, as the workers do.

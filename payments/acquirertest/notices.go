@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -57,6 +58,7 @@ type Courier struct {
 	waiting []*parcel
 	sent    []*parcel
 	epoch   int // counts resets, so that what was under way then is not tried again
+	busy    int // parcels under way
 }
 
 type parcel struct {
@@ -74,6 +76,7 @@ func NewCourier(client *http.Client, control *standintest.Control) *Courier {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Courier{client: client, control: control, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), slots: make(chan struct{}, 32)}
+	control.Idle = c.idle
 	c.done.Add(1)
 	go c.run()
 	return c
@@ -161,8 +164,15 @@ func (c *Courier) due() []*parcel {
 			c.sent = append(c.sent, p)
 		}
 	}
-	c.waiting = rest
+	c.waiting, c.busy = rest, c.busy+len(due)
 	return due
+}
+
+func (c *Courier) idle() bool {
+	now := c.control.Clock.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.busy == 0 && !slices.ContainsFunc(c.waiting, func(p *parcel) bool { return !p.due.After(now) })
 }
 
 func (c *Courier) deliver(p *parcel) {
@@ -173,6 +183,7 @@ func (c *Courier) deliver(p *parcel) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.busy--
 	p.Tries, p.Status = p.Tries+1, status
 	p.Done = once || status/100 == 2 || p.Tries > len(retries)
 	if !p.Done && p.epoch == c.epoch {

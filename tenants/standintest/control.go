@@ -74,6 +74,8 @@ type Control struct {
 	// Label adds what a fault's match and the log may also look at (the API method
 	// of a batch, say); nil means only "METHOD /path".
 	Label func(r *http.Request, body []byte) string
+	// Idle says whether everything that is due by the clock was sent and answered; nil when the stand-in sends nothing.
+	Idle func() bool
 
 	Limits Limits
 
