@@ -16,6 +16,7 @@ const (
 	ReversedByOne = "reversed_by_bank" // the bank undid a whole payment, and we had not asked for it
 	DisputeOpen   = "dispute_opened"   // a chargeback waits for the merchant's answer
 	DisputeLost   = "dispute_lost"     // a chargeback took the money back
+	RefundFailed  = "refund_failed"    // a refund came to nothing, perhaps after the acquirer had called it done
 )
 
 // A hold's usual life, after which banks let the money go (card schemes: about a week), and how long a hold is still
@@ -116,6 +117,29 @@ func (c change) disputed(ctx context.Context, tx *tenants.Tx, d state.DisputePic
 		}
 	}
 	return Settle(ctx, tx, DisputeOpen+":"+key, c.by, string(d.Status), c.now)
+}
+
+// failedRefunds opens an exception for each refund that came to nothing: somebody waits for that money. What we had asked for
+// ends as refused, also when it had been done.
+func (c change) failedRefunds(ctx context.Context, tx *tenants.Tx, fresh []finding) error {
+	for _, f := range fresh {
+		if f.Kind != state.RefundFailed {
+			continue
+		}
+		tag, err := tx.Exec(ctx, `UPDATE refunds SET status = 'refused' WHERE id::text = $1 AND status IN ('sending', 'unknown', 'done')`, f.Ref)
+		if err != nil {
+			return fmt.Errorf("end the refund that failed: %w", err)
+		}
+		if tag.RowsAffected() > 0 {
+			if err := Settle(ctx, tx, RefundUnknown+":"+f.Ref, c.by, "refused", c.now); err != nil {
+				return err
+			}
+		}
+		if err := c.raise(ctx, tx, RefundFailed, RefundFailed+":"+f.Attempt+":"+f.Ref, f.Attempt, f.Amount); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // raise opens an exception about money of an attempt.

@@ -40,12 +40,8 @@ func (c change) announce(ctx context.Context, tx *tenants.Tx) error {
 				return err
 			}
 		}
-		if gone := a.Refunded - a.Lost; gone > was.Refunded-was.Lost {
-			told = true
-			back := Money{Minor: gone - was.Refunded + was.Lost, Currency: a.Captured.Currency}
-			if err := c.note(ctx, tx, "refunded", "refunded:"+a.ID+":"+strconv.FormatInt(a.Refunded, 10), a.ID, back); err != nil {
-				return err
-			}
+		if err := c.tellRefund(ctx, tx, a, was, &told); err != nil {
+			return err
 		}
 		if a.Status == state.AttemptFailed && was.Status != state.AttemptFailed {
 			told = true
@@ -63,6 +59,23 @@ func (c change) announce(ctx context.Context, tx *tenants.Tx) error {
 	}
 	key := fmt.Sprintf("status:%s:%s:%d:%d", c.after.Status, c.in.ID, c.after.Paid, c.after.Refunded)
 	return c.note(ctx, tx, string(c.after.Status), key, c.after.PaidBy, c.in.Amount())
+}
+
+// tellRefund tells of money that went back, and of a refund that came to nothing.
+func (c change) tellRefund(ctx context.Context, tx *tenants.Tx, a, was state.AttemptPicture, told *bool) error {
+	more, what := a.Refunded-a.Lost-was.Refunded+was.Lost, "refunded"
+	if more < 0 {
+		more, what = -more, RefundFailed
+	}
+	if more == 0 {
+		return nil
+	}
+	*told = true
+	key := what + ":" + a.ID + ":" + strconv.FormatInt(a.Refunded+a.Failed, 10)
+	if what == RefundFailed {
+		key += ":" + strconv.FormatInt(a.Failed, 10)
+	}
+	return c.note(ctx, tx, what, key, a.ID, Money{Minor: more, Currency: a.Captured.Currency})
 }
 
 // capturedAs is what a note says of captured money: that it pays, or why it waits for a person.

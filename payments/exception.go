@@ -67,6 +67,8 @@ func (e Exception) Decisions() []string {
 		return []string{"undo_move"}
 	case RefundApproval:
 		return []string{"approve", "reject"}
+	case RefundFailed:
+		return []string{"refund", "refund_outside", "dismiss"}
 	case RefundUnknown:
 		return []string{"refunded", "not_refunded"}
 	case SyncFailed, DealMoved, Overwritten:

@@ -188,11 +188,7 @@ func (s *Service) resolveReview(ctx context.Context, tx *tenants.Tx, by By, e Ex
 		if err != nil {
 			return err
 		}
-		r := RefundRequest{Attempt: e.AttemptID.String(), Reason: c.Reason, Amount: left}
-		if c.Decision == "refund_outside" {
-			r.Method, r.Reference = cmp.Or(c.Method, ByTransfer), c.Reference
-		}
-		return s.askRefund(ctx, tx, in, by, tenants.NewUUID(), r)
+		return s.askRefund(ctx, tx, in, by, tenants.NewUUID(), c.refund(e, left))
 	}
 	if err := s.record(ctx, tx, in, by.Actor, "review.resolved", finding{
 		Fact:     state.Fact{Kind: state.Resolved, At: s.Now(), Attempt: e.AttemptID.String(), Decision: state.Decision(c.Decision)},
@@ -203,11 +199,28 @@ func (s *Service) resolveReview(ctx context.Context, tx *tenants.Tx, by By, e Ex
 	return err
 }
 
+// refund is what a person asks for who decides to give this money of an exception back.
+func (c Choice) refund(e Exception, amount Money) RefundRequest {
+	r := RefundRequest{Attempt: e.AttemptID.String(), Reason: c.Reason, Amount: amount}
+	if c.Decision == "refund_outside" {
+		r.Method, r.Reference = cmp.Or(c.Method, ByTransfer), c.Reference
+	}
+	return r
+}
+
 func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exception, c Choice) error {
 	switch {
 	case e.Kind == RefundUnknown:
 		status := map[string]string{"refunded": "done", "not_refunded": "refused"}[c.Decision]
 		if _, err := tx.Exec(ctx, `UPDATE refunds SET status = $2 WHERE id = $1 AND status = 'unknown'`, strings.TrimPrefix(e.Key, RefundUnknown+":"), status); err != nil {
+			return err
+		}
+	case e.Kind == RefundFailed && c.Decision != "dismiss":
+		in, err := lock(ctx, tx, *e.InvoiceID)
+		if err == nil {
+			err = s.askRefund(ctx, tx, in, by, tenants.NewUUID(), c.refund(e, Money{Minor: e.Minor, Currency: e.Currency}))
+		}
+		if err != nil {
 			return err
 		}
 	case e.Kind == RefundApproval:

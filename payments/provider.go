@@ -121,8 +121,9 @@ type Checkout struct {
 // Observation is what an acquirer says of an order.
 type Observation struct {
 	Status      state.AttemptStatus
-	Captured    Money  // taken so far; with status paid
-	Refunded    Money  // gone back so far, in total
+	Captured    Money // taken so far; with status paid
+	Refunded    Money // gone back so far, in total
+	Failed      []FailedRefund
 	Foreign     bool   // it names another merchant or order than ours
 	Reference   string // order number as the acquirer has it
 	ProviderRef string
@@ -130,6 +131,12 @@ type Observation struct {
 	Disputes    []Dispute
 	Code        string // the acquirer's code, for support; never shown to a manager
 	Raw         []byte // redacted answer, kept as evidence; no card or person in it
+}
+
+// FailedRefund is a refund that came to nothing, perhaps after it had been called done. It is not in Refunded.
+type FailedRefund struct {
+	Ref    string // the id that Refund was given, or the acquirer's own
+	Amount Money
 }
 
 // Dispute is a chargeback.

@@ -123,6 +123,9 @@ func (s *Service) follow(ctx context.Context, tx *tenants.Tx, c change, fresh []
 	if err := c.exceptions(ctx, tx); err != nil {
 		return err
 	}
+	if err := c.failedRefunds(ctx, tx, fresh); err != nil {
+		return err
+	}
 	if c.after.Outstanding == 0 && c.after.Status != state.Cancelled {
 		if err := outbox.Drop(ctx, tx, outbox.Expire, c.in.ID.String(), s.Now()); err != nil {
 			return err

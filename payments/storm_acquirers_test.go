@@ -95,7 +95,7 @@ var rigs = map[string]func(post *http.Client, dates func() time.Time) rig{
 			provider: func(base string) payments.Provider {
 				return stripe.New(stripe.Config{BaseURL: base, Now: double.Control.Clock.Now})
 			},
-			can: []string{"authorized", "wrong_currency", "merchant", "refund", "dispute"}}
+			can: []string{"authorized", "wrong_currency", "merchant", "refund", "refund_status", "dispute"}}
 	},
 	vposam.Key: func(post *http.Client, dates func() time.Time) rig {
 		double := vposamtest.New(vposamtest.Config{HTTP: post, PerSecond: 1 << 30, Dates: dates})

@@ -125,6 +125,9 @@ func (s *storm) at(page, outcome string) {
 // aftermath is what becomes of money that was taken.
 func (s *storm) aftermath(ref string, captured int64) {
 	part := 100 * (1 + s.dice.Int64N(max(1, captured/200)))
+	if s.able("refund_status") && s.chance(25) { // the last refund fails after all
+		s.later(s.soon(48*time.Hour), func() { s.tell("refund_status", ref, 0, "failed") })
+	}
 	switch n := s.dice.IntN(100); {
 	case n < 8 && s.able("refund"):
 		s.tell("refund", ref, part, "")

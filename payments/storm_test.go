@@ -134,15 +134,17 @@ func (s *storm) soon(most time.Duration) time.Duration {
 	return time.Duration(s.dice.Int64N(int64(most)))
 }
 
-const every = 20 * time.Minute // between two sales
+// every is the time between two sales. Attempts that nobody pays are asked about each hour of their first day, and all the time
+// while their page is open: sales in a row would spend the run on that.
+const every = 3 * time.Hour
 
 // rage lets n customers come, one after the other, and everything else happen meanwhile.
 func (s *storm) rage(n int) {
 	for i := range n {
 		s.later(time.Duration(i)*every, func() { s.sell(i) })
 	}
-	for i := range int(time.Duration(n)*every/(6*time.Hour)) + 12 {
-		s.later(time.Duration(i)*6*time.Hour, func() { // what was held back comes within a day
+	for i := range n/4 + 4 {
+		s.later(time.Duration(i)*4*every, func() { // what was held back comes within a day
 			if s.chance(40) {
 				s.post.release(5)
 			}

@@ -180,8 +180,13 @@ func (s *Service) observe(ctx context.Context, tx *tenants.Tx, in Invoice, a Att
 	if seen.Status == a.Status && seen.Status != state.AttemptPaid {
 		found = nil
 	}
-	if seen.Refunded.Minor > 0 { // what is known already is no new fact
-		found = append(found, finding{state.Fact{Kind: state.RefundTotal, At: s.Now(), Attempt: a.ID.String(), Amount: seen.Refunded}, because})
+	total := seen.Refunded // with what failed, so that it only grows
+	for _, f := range seen.Failed {
+		total = Money{Minor: total.Minor + f.Amount.Minor, Currency: f.Amount.Currency}
+		found = append(found, finding{state.Fact{Kind: state.RefundFailed, At: s.Now(), Attempt: a.ID.String(), Ref: f.Ref, Amount: f.Amount}, because})
+	}
+	if total.Minor > 0 { // what is known already is no new fact
+		found = append(found, finding{state.Fact{Kind: state.RefundTotal, At: s.Now(), Attempt: a.ID.String(), Amount: total}, because})
 	}
 	for _, d := range seen.Disputes {
 		found = append(found, finding{state.Fact{Kind: d.Status, At: s.Now(), Attempt: a.ID.String(), Ref: d.Ref, Amount: d.Amount}, because})

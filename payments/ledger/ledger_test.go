@@ -132,6 +132,8 @@ func TestEachChangeHasItsTransaction(t *testing.T) {
 			[]Transaction{Move(Capture, "a", state.Money{Minor: 5, Currency: "XXX"}, Acquirer, Unmatched)}},
 		{"a refund", []state.Fact{start, paid(owed), about(state.RefundTotal, amd(30_000))},
 			[]Transaction{Move(Refund, "a", amd(30_000), CustomerRefunds, Acquirer)}},
+		{"a refund that failed", []state.Fact{start, paid(owed), about(state.RefundTotal, amd(30_000)), about(state.RefundFailed, amd(30_000))},
+			[]Transaction{Move(Refund, "a", amd(-30_000), CustomerRefunds, Acquirer)}},
 		{"a refund seen before its payment", []state.Fact{start, about(state.RefundTotal, amd(30_000)), paid(owed)},
 			[]Transaction{Move(Capture, "a", owed, Acquirer, Receivable), Move(Refund, "a", amd(30_000), CustomerRefunds, Acquirer)}},
 		{"a dispute", []state.Fact{start, paid(owed), about(state.DisputeOpened, owed)},

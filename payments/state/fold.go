@@ -34,7 +34,8 @@ type FactKind string
 const (
 	Started       FactKind = "started"        // Attempt, Seq, Amount (what the acquirer was asked to take)
 	Observed      FactKind = "observed"       // Attempt, Status; with paid: Amount (captured), Foreign
-	RefundTotal   FactKind = "refund_total"   // Attempt, Amount (all that went back so far)
+	RefundTotal   FactKind = "refund_total"   // Attempt, Amount (all that went back so far, with what failed later)
+	RefundFailed  FactKind = "refund_failed"  // Attempt, Ref (of the refund), Amount: it stands in the total and came to nothing
 	DisputeOpened FactKind = "dispute_opened" // Attempt, Ref (of the dispute), Amount
 	DisputeWon    FactKind = "dispute_won"    // Attempt, Ref
 	DisputeLost   FactKind = "dispute_lost"   // Attempt, Ref, Amount
@@ -101,6 +102,7 @@ type AttemptPicture struct {
 	Asked    Money
 	Captured Money // zero until paid
 	Refunded int64 // minor units of Captured's currency, chargebacks included
+	Failed   int64 // refunds that came to nothing after all; not in Refunded
 	Lost     int64 // of it: disputes that were lost
 	Disputed int64 // what disputes that are not decided yet are about, minor units of Captured's currency
 	Given    int64 // of Refunded: by transfer or cash, past the acquirer
@@ -135,6 +137,7 @@ type tally struct {
 	amount    Money
 	attempts  map[string]*AttemptPicture
 	back      map[returned]int64
+	failed    map[dispute]Money // by attempt and refund
 	received  map[string]Fact
 	reversed  map[string]bool
 	opened    map[dispute]Money
@@ -155,7 +158,7 @@ type (
 )
 
 func newTally(amount Money) *tally {
-	return &tally{amount: amount, attempts: map[string]*AttemptPicture{}, back: map[returned]int64{},
+	return &tally{amount: amount, attempts: map[string]*AttemptPicture{}, back: map[returned]int64{}, failed: map[dispute]Money{},
 		received: map[string]Fact{}, reversed: map[string]bool{}, opened: map[dispute]Money{},
 		closed: map[dispute]bool{}, lost: map[dispute]Money{}, given: map[dispute]Money{}, moves: map[string]move{},
 		arrived: map[string]time.Time{}, undone: map[string]bool{}}
@@ -169,6 +172,14 @@ func Fold(amount Money, facts []Fact) Picture {
 	}
 	for id, a := range t.attempts {
 		a.Refunded = t.back[returned{id, a.Captured.Currency}]
+	}
+	for d, m := range t.failed {
+		if a := t.attempts[d.attempt]; a.Captured.Currency == m.Currency {
+			a.Failed += m.Minor
+		}
+	}
+	for _, a := range t.attempts {
+		a.Refunded = max(0, a.Refunded-a.Failed)
 	}
 	for d, m := range t.lost {
 		if a := t.attempts[d.attempt]; a.Captured.Currency == m.Currency {
@@ -206,6 +217,10 @@ func (t *tally) add(f Fact) {
 		key := returned{f.Attempt, f.Amount.Currency}
 		t.back[key] = max(t.back[key], f.Amount.Minor)
 		a.refundedAt = later(a.refundedAt, f.At)
+	case RefundFailed:
+		key := dispute{f.Attempt, f.Ref}
+		t.failed[key] = larger(t.failed[key], f.Amount)
+		t.attempt(f.Attempt)
 	case DisputeOpened:
 		key := dispute{f.Attempt, f.Ref}
 		t.opened[key] = larger(t.opened[key], f.Amount)

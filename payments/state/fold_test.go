@@ -131,6 +131,20 @@ func TestRefundsInPartsAddUp(t *testing.T) {
 	check(t, looks{Refunded, 100_000, 100_000, 0, nil}, append(reversal, paid("a", 10, owed))...)
 }
 
+func TestARefundThatFailsCountsNoMore(t *testing.T) {
+	failed := func(ref string, amount Money) Fact {
+		return Fact{Kind: RefundFailed, At: at(40), Attempt: "a", Ref: ref, Amount: amount}
+	}
+	pay := []Fact{started("a", 1), paid("a", 10, owed), back("a", 20, amd(70_000))}
+	check(t, looks{PartiallyRefunded, 100_000, 40_000, 0, nil}, append(pay, failed("r1", amd(30_000)))...)
+	check(t, looks{Paid, 100_000, 0, 0, nil}, append(pay, failed("r1", amd(30_000)), failed("r2", amd(40_000)))...)
+	check(t, looks{PartiallyRefunded, 100_000, 70_000, 0, nil}, append(pay, failed("r1", amd(30_000)), back("a", 50, owed))...)
+	check(t, looks{Refunded, 100_000, 100_000, 0, nil}, append(pay, failed("r1", amd(30_000)), back("a", 50, amd(130_000)))...)
+	check(t, looks{Paid, 100_000, 0, 0, nil}, started("a", 1), paid("a", 10, owed), failed("never counted", amd(30_000)))
+	check(t, looks{PartiallyRefunded, 100_000, 70_000, 0, nil}, append(pay, failed("r1", Money{30_000, "USD"}))...)
+	require.EqualValues(t, 30_000, Fold(owed, append(pay, failed("r1", amd(30_000)))).Attempts[0].Failed)
+}
+
 func TestADisputeShowsUntilItCloses(t *testing.T) {
 	pay := []Fact{started("a", 1), paid("a", 10, owed), disputed(DisputeOpened, "a", "d", owed)}
 	check(t, looks{Disputed, 100_000, 0, 0, nil}, pay...)

@@ -107,7 +107,7 @@ func TestMoneyOnlyGrowsUntilAPersonReverses(t *testing.T) {
 		facts := rapid.SliceOfN(anyFact(), 0, 12).Draw(t, "facts")
 		more := anyFact().Draw(t, "more")
 		// An acquirer takes one attempt's money in one currency; two would be contradicting evidence, not more of it.
-		if more.Kind == Reversed || more.Kind == MovedOut || more.Kind == MoveUndone || more.Kind == Observed && !sameCurrency(facts, more) ||
+		if more.Kind == Reversed || more.Kind == RefundFailed || more.Kind == MovedOut || more.Kind == MoveUndone || more.Kind == Observed && !sameCurrency(facts, more) ||
 			more.Kind == Received && slices.ContainsFunc(facts, func(f Fact) bool { return f.Ref == more.Ref }) {
 			t.Skip("takes back, or contradicts")
 		}

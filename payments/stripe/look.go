@@ -169,18 +169,16 @@ func (s session) taken() (minor int64, currency string, ok bool) {
 	return *amount, strings.ToUpper(string(code)), *amount > 0
 }
 
-// later adds what happened to the money afterwards. Only refunds that succeeded count: a pending one may fail yet, and
-// what went back is never taken back from an invoice.
+// later adds what happened to the money afterwards. Refunds that succeeded count, and pending ones do not yet; one that
+// failed may have been called succeeded before.
 func (p *Provider) later(ctx context.Context, c payments.Connection, s *session, obs *payments.Observation) error {
 	_, currency, _ := s.taken()
 	about := func() url.Values { return url.Values{"payment_intent": {string(s.Intent.id())}} }
-	if i := s.Intent.object; i == nil || i.Charge.object == nil || i.Charge.object.Refunded > 0 {
-		if err := list(ctx, p, c, refundsPath, about(), func(r refund) bool {
-			s.Refunds = append(s.Refunds, r)
-			return false
-		}); err != nil {
-			return fmt.Errorf("refunds: %w", err)
-		}
+	if err := list(ctx, p, c, refundsPath, about(), func(r refund) bool { // of one that failed the charge itself says nothing
+		s.Refunds = append(s.Refunds, r)
+		return false
+	}); err != nil {
+		return fmt.Errorf("refunds: %w", err)
 	}
 	if err := list(ctx, p, c, disputesPath, about(), func(d dispute) bool {
 		s.Disputes = append(s.Disputes, d)
@@ -190,8 +188,13 @@ func (p *Provider) later(ctx context.Context, c payments.Connection, s *session,
 	}
 	var back int64
 	for _, r := range s.Refunds {
-		if r.Status == "succeeded" && r.Amount > 0 && r.Amount <= state.MaxMinor {
+		amount, ok := p.inward(r.Amount, currency)
+		switch {
+		case !ok || amount.Minor == 0 || r.ID == "":
+		case r.Status == "succeeded":
 			back += r.Amount
+		case r.Status == "failed" || r.Status == "canceled":
+			obs.Failed = append(obs.Failed, payments.FailedRefund{Ref: string(cmp.Or(r.Metadata.Refund, r.ID)), Amount: amount})
 		}
 	}
 	refunded, ok := p.inward(back, currency)

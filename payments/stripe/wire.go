@@ -224,9 +224,12 @@ type charge struct {
 }
 
 type refund struct {
-	ID     plain `json:"id"`
-	Amount int64 `json:"amount"`
-	Status plain `json:"status"`
+	ID       plain `json:"id"`
+	Amount   int64 `json:"amount"`
+	Status   plain `json:"status"`
+	Metadata struct {
+		Refund plain `json:"refund,omitempty"` // our id of it
+	} `json:"metadata"`
 }
 
 func (r refund) name() string { return string(r.ID) }

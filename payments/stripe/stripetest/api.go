@@ -266,7 +266,13 @@ func (s *Server) refund(w http.ResponseWriter, r *http.Request) {
 			status = "pending"
 		}
 		d := s.more[p.Ref]
-		d.refunds = append(d.refunds, refund{newID("re_"), status, back.Minor})
+		marks := object{}
+		for name, values := range r.PostForm {
+			if mark, ok := strings.CutPrefix(name, "metadata["); ok {
+				marks[strings.TrimSuffix(mark, "]")] = values[0]
+			}
+		}
+		d.refunds = append(d.refunds, refund{newID("re_"), status, back.Minor, marks})
 		s.speak(p, 1, 0)
 		return s.refundObject(p, d.refunds[len(d.refunds)-1]), 0, ""
 	})

@@ -113,14 +113,14 @@ func (s *Server) ledger(p acquirertest.Payment) []refund {
 		}
 	}
 	if left > 0 {
-		d.refunds = append(d.refunds, refund{newID("re_"), "succeeded", left})
+		d.refunds = append(d.refunds, refund{newID("re_"), "succeeded", left, object{}})
 	}
 	return d.refunds
 }
 
 func (s *Server) refundObject(p acquirertest.Payment, r refund) object {
 	return object{"id": r.id, "object": "refund", "amount": units(payments.Money{Minor: r.minor, Currency: p.Captured.Currency}),
-		"currency": strings.ToLower(p.Captured.Currency), "status": r.status, "payment_intent": s.more[p.Ref].intent, "metadata": object{}}
+		"currency": strings.ToLower(p.Captured.Currency), "status": r.status, "payment_intent": s.more[p.Ref].intent, "metadata": r.metadata}
 }
 
 var disputeStatus = map[string]string{"opened": "needs_response", "won": "won", "lost": "lost"}

@@ -64,6 +64,7 @@ type details struct {
 type refund struct {
 	id, status string
 	minor      int64
+	metadata   object
 }
 
 // New starts a double.
