@@ -142,5 +142,11 @@ func (s *Service) Can(ctx context.Context, tx *tenants.Tx, in Invoice, role tena
 	if len(p.Attempts) > 0 {
 		can = append(can, "check")
 	}
+	if answer, err := state.Decide(p, state.Cancel); err == nil && answer == state.Do && role.Allows(tenants.Manager) {
+		can = append(can, "replace")
+	}
+	if (p.Paid > 0 || p.Refunded > 0) && role.Allows(tenants.Accountant) {
+		can = append(can, "receipt")
+	}
 	return can, nil
 }

@@ -2,6 +2,7 @@ package widgets
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -104,12 +105,7 @@ func (s *Service) card(ctx context.Context, w caller) (api.Card, error) {
 			return err
 		}
 		card.Merchant, card.TimeZone = merchant(tenant), tenant.Settings.TimeZone
-		linked, err := payments.Connections(ctx, tx)
-		for _, l := range linked {
-			card.Ready, card.Test = true, card.Test || l.Test
-			card.Methods = append(card.Methods, s.Payments.Providers[l.Acquirer].Describe().Name)
-		}
-		if err != nil {
+		if err := s.equip(ctx, tx, w, tenant, &card); err != nil {
 			return err
 		}
 		card.Deal, err = s.dealView(ctx, tx, w, w.deal, held.Amount.Currency, amountOf(held))
@@ -123,6 +119,29 @@ func (s *Service) card(ctx context.Context, w caller) (api.Card, error) {
 	}
 	card.Defaults, err = s.defaults(ctx, w, tenant, held)
 	return card, err
+}
+
+// equip adds what the tenant has to work with: acquirers, rates, a mail server.
+func (s *Service) equip(ctx context.Context, tx *tenants.Tx, w caller, t tenants.Tenant, card *api.Card) error {
+	linked, err := payments.Connections(ctx, tx)
+	if err != nil {
+		return err
+	}
+	acquirers := []api.CardAcquirer{}
+	for _, l := range linked {
+		d := s.Payments.Providers[l.Acquirer].Describe()
+		card.Ready, card.Test = true, card.Test || l.Test
+		card.Methods = append(card.Methods, d.Name)
+		acquirers = append(acquirers, api.CardAcquirer{Acquirer: l.Acquirer, Name: d.Name, Currencies: append([]string{}, d.Currencies...), WholeUnits: d.WholeUnits})
+	}
+	_, err = payments.MailboxOf(ctx, tx)
+	mail := err == nil
+	if errors.Is(err, payments.ErrNotFound) {
+		err = nil
+	}
+	card.Me, card.Language, card.Mail = given(string(w.by.Actor)), given(t.Settings.Language), &mail
+	card.Acquirers, card.Rates = &acquirers, &t.Settings.Payments.Rates
+	return err
 }
 
 func merchant(t tenants.Tenant) string {
@@ -178,7 +197,7 @@ func (s *Service) ResolveException(c *gin.Context) {
 		var e payments.Exception
 		if e, err = s.Payments.Resolve(c.Request.Context(), w.tenant, w.by, id, choice); err == nil {
 			err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-				view, err = exceptionView(ctx, tx, w, e)
+				view, err = s.exceptionView(ctx, tx, w, e)
 				return err
 			})
 		}

@@ -2,6 +2,7 @@ package widgets
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -252,6 +253,19 @@ func (s *Service) moneyView(ctx context.Context, tx *tenants.Tx, in payments.Inv
 			NotedBy: string(r.NotedBy), NotedAt: r.NotedAt.UTC()})
 	}
 	v.Refunds, v.Receipts = &views, &receipts
+	if err != nil || in.Paid <= in.Refunded {
+		return err
+	}
+	g, err := s.Payments.GiveBackOf(ctx, tx, in)
+	if errors.Is(err, payments.ErrNotFound) {
+		return nil
+	}
+	if err == nil {
+		v.GiveBack = &api.GiveBack{Most: g.Most, Acquirer: g.Acquirer, Methods: []api.GiveBackMethods{}, Partial: g.Partial, Limit: g.Limit, Open: g.Open}
+		for _, way := range g.Methods {
+			v.GiveBack.Methods = append(v.GiveBack.Methods, api.GiveBackMethods(way))
+		}
+	}
 	return err
 }
 

@@ -173,7 +173,7 @@ func (s *Service) exceptionViews(ctx context.Context, tx *tenants.Tx, w caller, 
 	}
 	views := []api.Exception{}
 	for _, e := range list {
-		v, err := exceptionView(ctx, tx, w, e)
+		v, err := s.exceptionView(ctx, tx, w, e)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -182,8 +182,13 @@ func (s *Service) exceptionViews(ctx context.Context, tx *tenants.Tx, w caller, 
 	return views, next, nil
 }
 
-func exceptionView(ctx context.Context, tx *tenants.Tx, w caller, e payments.Exception) (api.Exception, error) {
-	v := api.Exception{Id: e.ID.String(), Kind: e.Kind, DealId: e.DealID, Since: e.OpenedAt.UTC(), Decisions: e.Decisions()}
+func (s *Service) exceptionView(ctx context.Context, tx *tenants.Tx, w caller, e payments.Exception) (api.Exception, error) {
+	v := api.Exception{Id: e.ID.String(), Kind: e.Kind, DealId: e.DealID, Since: e.OpenedAt.UTC()}
+	mine, others, err := s.Payments.Offer(ctx, tx, e, w.by.Role)
+	if err != nil {
+		return v, err
+	}
+	v.Decisions, v.Reserved = mine, &others
 	if e.InvoiceID != nil {
 		in, err := payments.Get(ctx, tx, *e.InvoiceID)
 		if err != nil {

@@ -1080,7 +1080,8 @@ export interface components {
             sends: components["schemas"]["Send"][];
             payments: components["schemas"]["ManualPayment"][];
             sync: components["schemas"]["Sync"];
-            can: ("edit" | "send" | "cancel" | "check" | "refund" | "record")[];
+            can: ("edit" | "send" | "cancel" | "check" | "refund" | "record" | "replace" | "receipt")[];
+            give_back?: components["schemas"]["GiveBack"];
             /** @description deposit, remainder or instalment; left out when the invoice stands alone */
             part?: string;
             /** Format: date-time */
@@ -1117,6 +1118,22 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        /** @description what can be refunded; left out when no acquirer holds anything */
+        GiveBack: {
+            most: components["schemas"]["Money"];
+            acquirer: string;
+            /** @description by transfer or cash only where the acquirer cannot or would not */
+            methods: ("api" | "transfer" | "cash")[];
+            /** @description the acquirer takes refunds of a part */
+            partial: boolean;
+            /**
+             * Format: int64
+             * @description above it a second administrator is asked
+             */
+            limit?: number;
+            /** @description a refund is under way */
+            open: boolean;
+        };
         ManualPayment: {
             id: string;
             method: string;
@@ -1146,7 +1163,10 @@ export interface components {
             amount: components["schemas"]["Money"] | null;
             what_happened: string;
             what_to_do: string;
+            /** @description that the caller may make */
             decisions: string[];
+            /** @description decisions that need another role */
+            reserved?: string[];
         };
         ExceptionPage: {
             items: components["schemas"]["Exception"][];
@@ -1185,8 +1205,29 @@ export interface components {
             time_zone: string;
             merchant: string;
             contact?: components["schemas"]["Contact"];
+            /** @description the actor of this session, such as user:7 */
+            me?: string;
+            /** @description the connected ones */
+            acquirers?: components["schemas"]["CardAcquirer"][];
+            /** @description a mail server is connected */
+            mail?: boolean;
+            /** @description the tenant's table, by USD/AMD */
+            rates?: {
+                [key: string]: string;
+            };
+            /** @description of messages to customers */
+            language?: string;
             /** Format: date-time */
             now: string;
+        };
+        CardAcquirer: {
+            acquirer: string;
+            /** @description as customers know it */
+            name: string;
+            /** @description empty for any */
+            currencies: string[];
+            /** @description it takes no fractions */
+            whole_units: boolean;
         };
         Contact: {
             name: string;

@@ -79,3 +79,17 @@ function split(text: string, exp: number): [string | null, string] {
   if (!/^\d+$/.test(groups) && !/^\d{1,3}([.,]\d{3})+$/.test(groups)) return [null, '']
   return [groups.replace(/[.,]/g, ''), grouping ? '' : tail]
 }
+
+/**
+ * convert turns an amount into another currency by a rate such as "387.5", rounded half up as the server does: to whole
+ * units where those are all that is taken. It returns null when the rate is none.
+ */
+export function convert(m: Money, currency: string, rate: string, whole: boolean): Money | null {
+  if (!/^\d{1,9}(\.\d{1,10})?$/.test(rate)) return null
+  const [major = '', fraction = ''] = rate.split('.')
+  const unit = whole ? 10n ** BigInt(exponent(currency)) : 1n
+  const numerator = BigInt(m.minor) * BigInt(major + fraction) * 10n ** BigInt(exponent(currency))
+  const denominator = 10n ** BigInt(fraction.length + exponent(m.currency)) * unit
+  const minor = Number((numerator * 2n + denominator) / (denominator * 2n) * unit)
+  return minor > 0 && minor <= maxMinor ? {minor, currency} : null
+}

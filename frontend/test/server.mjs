@@ -1,7 +1,7 @@
 import {readFile} from 'node:fs/promises'
 import {createServer} from 'node:http'
 import {extname} from 'node:path'
-import {cards, history, invoice} from './data.mjs'
+import {cards, history, invoice, message} from './data.mjs'
 import {answers, settings} from './settings.mjs'
 
 const dist = new URL('../dist/', import.meta.url)
@@ -20,6 +20,8 @@ async function page(name, state) {
 function api(path, method, name) {
   if (path === '/card') return cards[name]
   if (path.endsWith('/history')) return history
+  if (path.split('?')[0].endsWith('/message')) return message
+  if (path.endsWith('/plan')) return {items: cards.plan.deal.invoices, next: null}
   if (path === '/invoices' && method === 'POST') return invoice()
   if (path.startsWith('/invoices/')) return invoice()
   return answers[path] ?? {}

@@ -44,6 +44,27 @@ func (e AttemptStatus) Valid() bool {
 	}
 }
 
+// Defines values for GiveBackMethods.
+const (
+	GiveBackMethodsApi      GiveBackMethods = "api"
+	GiveBackMethodsCash     GiveBackMethods = "cash"
+	GiveBackMethodsTransfer GiveBackMethods = "transfer"
+)
+
+// Valid indicates whether the value is a known member of the GiveBackMethods enum.
+func (e GiveBackMethods) Valid() bool {
+	switch e {
+	case GiveBackMethodsApi:
+		return true
+	case GiveBackMethodsCash:
+		return true
+	case GiveBackMethodsTransfer:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	Active      HealthStatus = "active"
@@ -67,12 +88,14 @@ func (e HealthStatus) Valid() bool {
 
 // Defines values for InvoiceCan.
 const (
-	InvoiceCanCancel InvoiceCan = "cancel"
-	InvoiceCanCheck  InvoiceCan = "check"
-	InvoiceCanEdit   InvoiceCan = "edit"
-	InvoiceCanRecord InvoiceCan = "record"
-	InvoiceCanRefund InvoiceCan = "refund"
-	InvoiceCanSend   InvoiceCan = "send"
+	InvoiceCanCancel  InvoiceCan = "cancel"
+	InvoiceCanCheck   InvoiceCan = "check"
+	InvoiceCanEdit    InvoiceCan = "edit"
+	InvoiceCanReceipt InvoiceCan = "receipt"
+	InvoiceCanRecord  InvoiceCan = "record"
+	InvoiceCanRefund  InvoiceCan = "refund"
+	InvoiceCanReplace InvoiceCan = "replace"
+	InvoiceCanSend    InvoiceCan = "send"
 )
 
 // Valid indicates whether the value is a known member of the InvoiceCan enum.
@@ -84,9 +107,13 @@ func (e InvoiceCan) Valid() bool {
 		return true
 	case InvoiceCanEdit:
 		return true
+	case InvoiceCanReceipt:
+		return true
 	case InvoiceCanRecord:
 		return true
 	case InvoiceCanRefund:
+		return true
+	case InvoiceCanReplace:
 		return true
 	case InvoiceCanSend:
 		return true
@@ -743,14 +770,28 @@ type BusyMethod struct {
 
 // Card defines model for Card.
 type Card struct {
-	Contact  *Contact `json:"contact,omitempty"`
-	Deal     Deal     `json:"deal"`
-	Defaults Defaults `json:"defaults"`
-	Merchant string   `json:"merchant"`
+	// Acquirers the connected ones
+	Acquirers *[]CardAcquirer `json:"acquirers,omitempty"`
+	Contact   *Contact        `json:"contact,omitempty"`
+	Deal      Deal            `json:"deal"`
+	Defaults  Defaults        `json:"defaults"`
+
+	// Language of messages to customers
+	Language *string `json:"language,omitempty"`
+
+	// Mail a mail server is connected
+	Mail *bool `json:"mail,omitempty"`
+
+	// Me the actor of this session, such as user:7
+	Me       *string `json:"me,omitempty"`
+	Merchant string  `json:"merchant"`
 
 	// Methods names of connected acquirers
 	Methods []string  `json:"methods"`
 	Now     time.Time `json:"now"`
+
+	// Rates the tenant's table, by USD/AMD
+	Rates *map[string]string `json:"rates,omitempty"`
 
 	// Ready an acquirer is connected
 	Ready bool `json:"ready"`
@@ -760,6 +801,20 @@ type Card struct {
 	Test     bool   `json:"test"`
 	TimeZone string `json:"time_zone"`
 	Title    string `json:"title"`
+}
+
+// CardAcquirer defines model for CardAcquirer.
+type CardAcquirer struct {
+	Acquirer string `json:"acquirer"`
+
+	// Currencies empty for any
+	Currencies []string `json:"currencies"`
+
+	// Name as customers know it
+	Name string `json:"name"`
+
+	// WholeUnits it takes no fractions
+	WholeUnits bool `json:"whole_units"`
 }
 
 // ConnectRequest defines model for ConnectRequest.
@@ -833,15 +888,20 @@ type Drift struct {
 
 // Exception defines model for Exception.
 type Exception struct {
-	Amount        *Money   `json:"amount"`
-	DealId        string   `json:"deal_id"`
+	Amount *Money `json:"amount"`
+	DealId string `json:"deal_id"`
+
+	// Decisions that the caller may make
 	Decisions     []string `json:"decisions"`
 	Id            string   `json:"id"`
 	InvoiceId     *string  `json:"invoice_id"`
 	InvoiceNumber string   `json:"invoice_number"`
 
 	// Kind wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked
-	Kind         string    `json:"kind"`
+	Kind string `json:"kind"`
+
+	// Reserved decisions that need another role
+	Reserved     *[]string `json:"reserved,omitempty"`
 	Since        time.Time `json:"since"`
 	WhatHappened string    `json:"what_happened"`
 	WhatToDo     string    `json:"what_to_do"`
@@ -869,6 +929,27 @@ type Failure struct {
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
 }
+
+// GiveBack what can be refunded; left out when no acquirer holds anything
+type GiveBack struct {
+	Acquirer string `json:"acquirer"`
+
+	// Limit above it a second administrator is asked
+	Limit *int64 `json:"limit,omitempty"`
+
+	// Methods by transfer or cash only where the acquirer cannot or would not
+	Methods []GiveBackMethods `json:"methods"`
+	Most    Money             `json:"most"`
+
+	// Open a refund is under way
+	Open bool `json:"open"`
+
+	// Partial the acquirer takes refunds of a part
+	Partial bool `json:"partial"`
+}
+
+// GiveBackMethods defines model for GiveBack.Methods.
+type GiveBackMethods string
 
 // Health defines model for Health.
 type Health struct {
@@ -922,14 +1003,17 @@ type Invoice struct {
 	DueAt     *time.Time  `json:"due_at,omitempty"`
 
 	// Evidence what its money and its status rest on: the acquirer's word, a person's, or both; empty while there is none
-	Evidence    *InvoiceEvidence `json:"evidence,omitempty"`
-	ExpiresAt   time.Time        `json:"expires_at"`
-	Id          string           `json:"id"`
-	Locked      bool             `json:"locked"`
-	Moves       *[]Move          `json:"moves,omitempty"`
-	Number      string           `json:"number"`
-	Outstanding Money            `json:"outstanding"`
-	Paid        Money            `json:"paid"`
+	Evidence  *InvoiceEvidence `json:"evidence,omitempty"`
+	ExpiresAt time.Time        `json:"expires_at"`
+
+	// GiveBack what can be refunded; left out when no acquirer holds anything
+	GiveBack    *GiveBack `json:"give_back,omitempty"`
+	Id          string    `json:"id"`
+	Locked      bool      `json:"locked"`
+	Moves       *[]Move   `json:"moves,omitempty"`
+	Number      string    `json:"number"`
+	Outstanding Money     `json:"outstanding"`
+	Paid        Money     `json:"paid"`
 
 	// PaidAt when we verified it
 	PaidAt *time.Time `json:"paid_at"`

@@ -1,5 +1,5 @@
 import {computed, inject, shallowRef, type ComputedRef, type InjectionKey, type Ref, type ShallowRef} from 'vue'
-import type {Api} from '../api'
+import {newKey, Problem, type Api} from '../api'
 import type {Host} from '../host'
 import * as money from '../money'
 import type {Card, Invoice, Money} from '../state'
@@ -24,6 +24,8 @@ export interface Desk {
   /** keep puts an invoice that an action answered with into the card at once. */
   keep: (invoice: Invoice) => void
   trouble: (thrown: unknown) => Trouble
+  /** lost says that a part of the card could not be fetched. */
+  lost: () => void
   /** more loads the words of what stands behind an invoice. */
   more: () => Promise<void>
 }
@@ -38,14 +40,15 @@ export function useDesk(): Desk {
 }
 
 /** Live is what keeps the card fresh. */
-export interface Live { card: ShallowRef<Card | null>; readAt: Ref<number>; load: () => Promise<void>; touched: () => void }
+export interface Live { card: ShallowRef<Card | null>; readAt: Ref<number>; failure: ShallowRef<unknown>; load: () => Promise<void>; touched: () => void }
 
 /** makeDesk wires a desk around a live card. */
-export function makeDesk(api: Api, host: Host, say: Say, more: () => Promise<void>, {card, readAt, load, touched}: Live): Desk {
+export function makeDesk(api: Api, host: Host, say: Say, more: () => Promise<void>, {card, readAt, failure, load, touched}: Live): Desk {
   const zone = computed(() => usableZone(card.value?.time_zone ?? 'UTC'))
   const now = () => new Date((Date.parse(card.value?.now ?? '') || Date.now()) + (card.value ? Date.now() - readAt.value : 0))
   return {
     api, host, say, more, card, zone, now,
+    lost: () => { failure.value = new Problem(0, 'offline', '', '') },
     money: (m, bare) => money.format(m, say.lang, bare),
     when: iso => when(iso, {lang: say.lang, zone: zone.value}, now()),
     refresh: load,
@@ -79,4 +82,21 @@ export function useAction(desk: Desk) {
     }
   }
   return {busy, trouble, run}
+}
+
+/** useKey is the idempotency key of a form: one content, one key, however often it is sent; spent starts a new one. */
+export function useKey() {
+  let key = newKey()
+  let sent = ''
+  const of = (body: unknown): string => {
+    const text = JSON.stringify(body)
+    if (sent && sent !== text) key = newKey()
+    sent = text
+    return key
+  }
+  const spent = () => {
+    key = newKey()
+    sent = ''
+  }
+  return {of, spent}
 }
