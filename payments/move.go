@@ -127,7 +127,7 @@ func (s *Service) free(ctx context.Context, tx *tenants.Tx, attempt uuid.UUID) e
 }
 
 // UndoMove takes a move back, by a counter-entry on both invoices. It returns the invoice that the money came from.
-// Errors: ErrNotFound, ErrRole, Invalid.
+// Errors: ErrNotFound, ErrRole, ErrState (it was taken back already), Invalid.
 func (s *Service) UndoMove(ctx context.Context, id tenants.ID, by By, ref uuid.UUID, reason string) (Invoice, error) {
 	if !by.Role.Allows(tenants.Admin) {
 		return Invoice{}, ErrRole
@@ -158,6 +158,13 @@ func (s *Service) undoMove(ctx context.Context, tx *tenants.Tx, by By, ref, reas
 	from, to, err := lockBoth(ctx, tx, sides[0].Invoice, sides[1].Invoice)
 	if err != nil {
 		return from, err
+	}
+	var undone bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM facts WHERE invoice_id = $1 AND kind = 'move_undone' AND ref = $2)`, from.ID, ref).Scan(&undone); err != nil {
+		return from, err
+	}
+	if undone {
+		return from, ErrState
 	}
 	for _, in := range []Invoice{from, to} {
 		if err := s.record(ctx, tx, in, by.Actor, "payment.move_undone", finding{

@@ -272,3 +272,22 @@ func TestAPersonsWordIsToldFromTheAcquirers(t *testing.T) {
 		[]any{word.Decisions[0].Decision, word.Decisions[0].Amount, word.Decisions[0].Reason, word.Decisions[0].Reference, word.Decisions[0].By})
 	require.Equal(t, []bool{true, true}, []bool{word.Acquirer, word.Operator})
 }
+
+func TestAMoveIsTakenBackOnce(t *testing.T) {
+	s := newShop(t)
+	from, _ := s.cancelledPaid("2", 30_000)
+	to := s.Invoice("3", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "move", Reason: "Paid by the wrong link", Invoice: to.Number}))
+	move := uuid.MustParse(s.word(to.ID).Moves[0].ID)
+	_, err := s.UndoMove(t.Context(), s.ID, payments.By{Actor: "user:2", Role: tenants.Accountant}, move, "It was right")
+	require.ErrorIs(t, err, payments.ErrRole)
+	_, err = s.UndoMove(t.Context(), s.ID, s.By, move, " ")
+	require.ErrorAs(t, err, new(*payments.Invalid))
+	back, err := s.UndoMove(t.Context(), s.ID, s.By, move, "It was right")
+	require.NoError(t, err)
+	require.Equal(t, []any{from.ID, state.ManualReview, state.AwaitingPayment}, []any{back.ID, back.Status, s.Read(to.ID).Status})
+	_, err = s.UndoMove(t.Context(), s.ID, s.By, move, "Once more")
+	require.ErrorIs(t, err, payments.ErrState)
+	_, err = s.UndoMove(t.Context(), s.ID, s.By, uuid.New(), "Whatever")
+	require.ErrorIs(t, err, payments.ErrNotFound)
+}

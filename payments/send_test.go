@@ -4,106 +4,24 @@ import (
 	"bufio"
 	"context"
 	"encoding/base64"
-	"fmt"
 	"mime/quotedprintable"
-	"net"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/mail"
+	"github.com/dealpay/dealpay/payments/mail/mailtest"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/egress"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
-// postOffice is a mail server that takes letters without a password.
-type postOffice struct {
-	port int
-	mu   sync.Mutex
-	got  []string
-	says string // to a letter; "250 taken" when empty, "-" hangs up
-}
-
-func newPostOffice(t *testing.T) *postOffice {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	o := &postOffice{}
-	o.port, _ = strconv.Atoi(port)
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go o.serve(c)
-		}
-	}()
-	return o
-}
-
-func (o *postOffice) serve(c net.Conn) {
-	defer c.Close()
-	in := bufio.NewReader(c)
-	fmt.Fprint(c, "220 post office\r\n")
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return
-		}
-		switch verb, _, _ := strings.Cut(strings.TrimSpace(line), " "); verb {
-		case "EHLO":
-			fmt.Fprint(c, "250-post\r\n250 8BITMIME\r\n")
-		case "DATA":
-			fmt.Fprint(c, "354 go on\r\n")
-			var letter strings.Builder
-			for line != ".\r\n" {
-				if line, err = in.ReadString('\n'); err != nil {
-					return
-				}
-				letter.WriteString(line)
-			}
-			o.mu.Lock()
-			says := o.says
-			if says == "" {
-				o.got, says = append(o.got, letter.String()), "250 taken"
-			}
-			o.mu.Unlock()
-			if says == "-" {
-				return
-			}
-			fmt.Fprint(c, says+"\r\n")
-		case "QUIT":
-			fmt.Fprint(c, "221 bye\r\n")
-			return
-		default:
-			fmt.Fprint(c, "250 ok\r\n")
-		}
-	}
-}
-
-func (o *postOffice) says2(text string) {
-	o.mu.Lock()
-	o.says = text
-	o.mu.Unlock()
-}
-
-func (o *postOffice) letters() []string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return append([]string{}, o.got...)
-}
-
 // posting is a shop with a mail server.
-func posting(t *testing.T) (*shop, *postOffice) {
-	s, office := newShop(t), newPostOffice(t)
+func posting(t *testing.T) (*shop, *mailtest.Server) {
+	s, office := newShop(t), mailtest.New(t, mail.None)
 	s.Post, s.PostLocal = mail.Post{Dial: egress.Dial(true)}, true
-	require.NoError(t, s.ConnectMailbox(t.Context(), s.ID, s.By, payments.Mailbox{Host: "mail.localhost", Port: office.port, Security: mail.None,
+	require.NoError(t, s.ConnectMailbox(t.Context(), s.ID, s.By, payments.Mailbox{Host: "mail.localhost", Port: office.Port(), Security: mail.None,
 		Sender: "shop@example.com", Name: "Oak & Stone"}))
 	return s, office
 }
@@ -148,18 +66,18 @@ func TestALinkIsSentByTheTenantsOwnMailServer(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Equal(t, "sent", s.sends(in)[0].State)
-	letters := office.letters()
+	letters := office.Letters()
 	require.Len(t, letters, 1, "one letter, however often it is asked for")
 	var link string
 	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
 		link, err = s.URL(ctx, tx, in.ID)
 		return err
 	})
-	text := plain(t, letters[0])
+	text := plain(t, letters[0].Data)
 	require.Contains(t, text, link)
 	require.Contains(t, text, "150\u00a0000\u00a0AMD")
 	require.Contains(t, text, "Здравствуйте")
-	require.Contains(t, letters[0], ids[0].String()+"@dealpay", "a repetition could be recognised")
+	require.Contains(t, letters[0].Data, ids[0].String()+"@dealpay", "a repetition could be recognised")
 	s.In(func(ctx context.Context, tx *tenants.Tx) error {
 		trail, err := tx.Trail(ctx, nil, 0, 100)
 		for _, e := range trail {
@@ -171,9 +89,9 @@ func TestALinkIsSentByTheTenantsOwnMailServer(t *testing.T) {
 
 // plain is the text of a letter.
 func plain(t *testing.T, letter string) string {
-	head, body, _ := strings.Cut(letter, "\r\n\r\n")
+	head, body, _ := strings.Cut(letter, "\n\n")
 	if strings.Contains(head, "base64") {
-		raw, err := base64.StdEncoding.DecodeString(strings.NewReplacer("\r\n", "", ".", "").Replace(body))
+		raw, err := base64.StdEncoding.DecodeString(strings.NewReplacer("\n", "").Replace(body))
 		require.NoError(t, err)
 		return string(raw)
 	}
@@ -196,25 +114,25 @@ func TestALetterThatFailsIsSaid(t *testing.T) {
 		_, err := s.Deliver(t.Context(), s.ID, id)
 		return s.sends(in)[0].State, err
 	}
-	office.says2("451 later")
+	office.Make(mailtest.Busy)
 	in, id := send("1")
 	state, err := deliver(in, id)
 	require.ErrorIs(t, err, payments.ErrUnavailable)
 	require.Equal(t, "waiting", state, "it is tried again")
-	office.says2("550 no such person")
+	office.Make(mailtest.Stranger)
 	state, err = deliver(in, id)
 	require.NoError(t, err)
 	require.Equal(t, "failed", state)
-	office.says2("-")
+	office.Make(mailtest.Cut)
 	in, id = send("2")
 	state, err = deliver(in, id)
 	require.NoError(t, err)
 	require.Equal(t, "unclear", state, "silence after the letter proves nothing")
-	office.says2("")
+	office.Make(mailtest.Good)
 	state, err = deliver(in, id)
 	require.NoError(t, err)
 	require.Equal(t, "unclear", state)
-	require.Empty(t, office.letters(), "and nothing is sent twice")
+	require.Empty(t, office.Letters(), "and nothing is sent twice")
 	in, id = send("3")
 	_, err = s.Cancel(t.Context(), s.ID, s.By, in.ID)
 	require.NoError(t, err)
@@ -225,7 +143,7 @@ func TestALetterThatFailsIsSaid(t *testing.T) {
 
 func TestAMailServerIsTriedBeforeItIsKept(t *testing.T) {
 	s, office := posting(t)
-	good := payments.Mailbox{Host: "mail.localhost", Port: office.port, Security: mail.None, Sender: "shop@example.com"}
+	good := payments.Mailbox{Host: "mail.localhost", Port: office.Port(), Security: mail.None, Sender: "shop@example.com"}
 	for name, change := range map[string]func(*payments.Mailbox){
 		"nobody there":             func(m *payments.Mailbox) { m.Port = 1 },
 		"no TLS there":             func(m *payments.Mailbox) { m.Security = mail.StartTLS },

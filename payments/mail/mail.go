@@ -4,6 +4,7 @@ package mail
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -49,7 +50,8 @@ var (
 
 // Post sends letters. Dial decides which servers may be reached.
 type Post struct {
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	Roots *x509.CertPool // who vouches for servers; nil: whom the system trusts
 }
 
 // timeout bounds one exchange with a server.
@@ -129,14 +131,17 @@ func (p Post) sign(ctx context.Context, m Mailbox, auth gomail.SMTPAuthType) (*g
 	if m.Security == StartTLS {
 		policy = gomail.TLSMandatory
 	}
-	options := []gomail.Option{gomail.WithPort(m.Port), gomail.WithTimeout(timeout), gomail.WithTLSPolicy(policy), gomail.WithSMTPAuth(auth),
+	var open net.Conn
+	trust := &tls.Config{ServerName: m.Host, RootCAs: p.Roots, MinVersion: tls.VersionTLS12}
+	options := []gomail.Option{gomail.WithTLSConfig(trust), gomail.WithPort(m.Port), gomail.WithTimeout(timeout), gomail.WithTLSPolicy(policy), gomail.WithSMTPAuth(auth),
 		gomail.WithUsername(m.Username), gomail.WithPassword(m.Password), gomail.WithHELO("dealpay"),
 		gomail.WithDialContextFunc(func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := p.Dial(ctx, network, address)
+			open = conn
 			if err != nil || m.Security != TLS {
 				return conn, err
 			}
-			secure := tls.Client(conn, &tls.Config{ServerName: m.Host, MinVersion: tls.VersionTLS12})
+			secure := tls.Client(conn, trust)
 			if err := secure.HandshakeContext(ctx); err != nil {
 				return nil, errors.Join(err, conn.Close())
 			}
@@ -148,5 +153,9 @@ func (p Post) sign(ctx context.Context, m Mailbox, auth gomail.SMTPAuthType) (*g
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return c, c.DialWithContext(ctx)
+	err = c.DialWithContext(ctx)
+	if err != nil && open != nil {
+		_ = open.Close() // the client leaves it open when signing in fails
+	}
+	return c, err
 }
