@@ -65,10 +65,11 @@ func creations() []wrong {
 		{"no purpose", post, "/invoices", `{"deal_id": "1", "purpose": " "}`, 422, "purpose_empty"},
 		{"a long purpose", post, "/invoices", `{"deal_id": "1", "purpose": "` + strings.Repeat("ա", 251) + `"}`, 422, "purpose_unusable"},
 		{"a purpose of two lines", post, "/invoices", `{"deal_id": "1", "purpose": "a\nb"}`, 422, "purpose_unusable"},
-		{"a purpose that PostgreSQL cannot keep", post, "/invoices", `{"deal_id": "1", "purpose": "a\u0000b"}`, 422, "purpose_unusable"},
+		{"a purpose that PostgreSQL cannot keep", post, "/invoices", `{"deal_id": "1", "purpose": "a\u0000b"}`, 400, "body_unreadable"},
+		{"an escape that only looks like one", post, "/invoices", `{"deal_id": "999999", "purpose": "a\\u0000b"}`, 404, "deal_not_found"},
 		{"an acquirer that is not connected", post, "/invoices", `{"deal_id": "1", "acquirer": "swift"}`, 422, "no_acquirer"},
 	}
-	for _, odd := range []string{"1 OR 1=1", "../1", "1;--", "NaN", "1e3", "-1", "0", "১", "<b>1</b>", `1\u0000`} {
+	for _, odd := range []string{"1 OR 1=1", "../1", "1;--", "NaN", "1e3", "-1", "0", "১", "<b>1</b>"} {
 		all = append(all, wrong{"a deal id " + odd, post, "/invoices", `{"deal_id": "` + odd + `"}`, 404, ""})
 	}
 	for minor, w := range map[string]wrong{"-1": {code: "amount_not_positive", status: 422}, "0": {code: "amount_not_positive", status: 422},
@@ -121,6 +122,12 @@ func aboutInvoices(open, paid string) []wrong {
 		{"edit to another currency without acquirer", patch, open, `{"amount": {"minor": 5, "currency": "JPY"}}`, 422, "no_acquirer"},
 		{"edit into the past", patch, open, `{"expires_at": "2020-01-01T00:00:00Z"}`, 422, "expiry_past"},
 		{"edit what is paid", patch, paid, `{"purpose": "x"}`, 409, "locked"},
+		{"send in a language that nobody wrote", post, open + "/send", `{"channel": "copy", "language": "xx"}`, 422, "language_unknown"},
+		{"send to an address without end", post, open + "/send", `{"channel": "copy", "to": "` + strings.Repeat("a", 255) + `"}`, 422, "address_unusable"},
+		{"refund with a novel", post, paid + "/refunds", money(paid, `"reason": "`+strings.Repeat("r", 1001)+`"`, "1", "AMD"), 422, "reason_unusable"},
+		{"cash with a novel", post, open + "/payments", money(open, strings.Replace(cash, `"reason": "r"`, `"reason": "`+strings.Repeat("r", 1001)+`"`, 1), "1", "AMD"), 422, "reason_unusable"},
+		{"cash with a reference without end", post, open + "/payments", money(open, strings.Replace(cash, `"reference": "r"`, `"reference": "`+strings.Repeat("r", 201)+`"`, 1), "1", "AMD"), 422, "reference_unusable"},
+		{"a message in a language that nobody wrote", http.MethodGet, open + "/message?language=xx", "", 400, "language_unknown"},
 		{"send by pigeon", post, open + "/send", `{"channel": "pigeon"}`, 422, "channel_unknown"},
 		{"send by nothing", post, open + "/send", `{}`, 422, "channel_unknown"},
 		{"send what is paid", post, paid + "/send", `{"channel": "copy"}`, 409, "state"},
@@ -165,6 +172,7 @@ func aboutRest(resolve string) []wrong {
 		{"a status", put, "/settings", stages(`"0": {"hoped": "NEW"}`), 422, "status_unknown"},
 		{"winning before the money came", put, "/settings", stages(`"0": {"awaiting_payment": "WON"}`), 422, "won_unpaid"},
 		{"an acquirer that nobody knows", put, "/acquirers/swift", `{"credentials": {}}`, 404, "not_found"},
+		{"a credential of two lines", put, acquirer, `{"credentials": {"token": "a\nb", "webhook_secret": "s"}}`, 422, "credential_unusable"},
 		{"a credential that nobody asked for", put, acquirer, `{"credentials": {"token": "t", "webhook_secret": "s", "url": "http://169.254.169.254"}}`, 422, "credential_unknown"},
 		{"credentials that are not accepted", put, acquirer, `{"credentials": {"token": "wrong", "webhook_secret": "s"}}`, 422, "credentials"},
 		{"credentials that are not accepted, tried", post, acquirer + "/test", `{"credentials": {"token": "wrong"}}`, 422, "credentials"},
@@ -182,6 +190,9 @@ func aboutRest(resolve string) []wrong {
 func lists() []wrong {
 	return []wrong{
 		{"a cursor", http.MethodGet, "/invoices?after=yesterday", "", 400, "cursor_unreadable"},
+		{"a deal that is no text", http.MethodGet, "/invoices?deal_id=%00", "", 400, "address_unreadable"},
+		{"a deal that is no text", http.MethodGet, "/deals/%00", "", 400, "address_unreadable"},
+		{"a deal that is no UTF-8", http.MethodGet, "/invoices?deal_id=%FF", "", 400, "address_unreadable"},
 		{"a cursor", http.MethodGet, "/exceptions?after=1", "", 400, "cursor_unreadable"},
 		{"a cursor", http.MethodGet, "/audit?after=-1", "", 400, "cursor_unreadable"},
 		{"a cursor", http.MethodGet, "/audit?after=99999999999999999999", "", 400, "cursor_unreadable"},
@@ -207,7 +218,7 @@ func TestABodyThatIsNoneIsRefusedEverywhere(t *testing.T) {
 			continue
 		}
 		for name, body := range map[string]string{"broken": `{"a": `, "not JSON": `amount=1`, "two values": `{} {}`, "a list": `[]`, "a text": `"x"`,
-			"an unknown member": `{"surprise": 1}`, "deep": strings.Repeat("[", 20_000), "not UTF-8": "{\"\xff\": 1}"} {
+			"an unknown member": `{"surprise": 1}`, "deep": strings.Repeat("[", 20_000), "not UTF-8": "{\"\xff\": 1}", "a zero character": `{"reason": "a\u0000"}`} {
 			all = append(all, wrong{name, r.Method, path, body, 400, "body_unreadable"})
 		}
 		all = append(all, wrong{"large", r.Method, path, `{"x": "` + strings.Repeat("x", 70_000) + `"}`, 400, "body_too_large"})

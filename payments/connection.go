@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/google/uuid"
@@ -77,6 +79,9 @@ func credentials(d Description, given, kept map[string]string) (map[string]strin
 		}
 		if len(v) > 4096 {
 			return nil, invalid("credential_too_long", "%s is too long.", c.Label)
+		}
+		if strings.ContainsFunc(v, unicode.IsControl) || !utf8.ValidString(v) {
+			return nil, invalid("credential_unusable", "%s holds characters that are none of a credential's.", c.Label)
 		}
 		if v != "" {
 			full[c.Key] = v

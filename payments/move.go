@@ -132,8 +132,8 @@ func (s *Service) UndoMove(ctx context.Context, id tenants.ID, by By, ref uuid.U
 	if !by.Role.Allows(tenants.Admin) {
 		return Invoice{}, ErrRole
 	}
-	if strings.TrimSpace(reason) == "" {
-		return Invoice{}, invalid("reason_empty", "Say why the money goes back to where it came from.")
+	if err := because(reason, "Say why the money goes back to where it came from."); err != nil {
+		return Invoice{}, err
 	}
 	var from Invoice
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {

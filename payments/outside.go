@@ -42,6 +42,9 @@ func (s *Service) possible(ctx context.Context, tx *tenants.Tx, row Attempt, a s
 	if strings.TrimSpace(r.Reference) == "" {
 		return invalid("reference_empty", "Give the number of the transfer or of the cash order.")
 	}
+	if err := referring(r.Reference); err != nil {
+		return err
+	}
 	if err := s.free(ctx, tx, row.ID); err != nil || !able {
 		return err
 	}

@@ -3,6 +3,7 @@ package payments
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -39,7 +40,7 @@ func (r Received) check(in Invoice, outstanding int64, now time.Time) error {
 	case strings.TrimSpace(r.Reference) == "" || strings.TrimSpace(r.Reason) == "":
 		return invalid("reference_empty", "A reference and a reason are needed.")
 	}
-	return nil
+	return errors.Join(because(r.Reason, "Say why."), referring(r.Reference))
 }
 
 // Receive records money received outside, as operator evidence; it at once closes or reduces the open link. It returns the
@@ -83,8 +84,8 @@ func (s *Service) Reverse(ctx context.Context, id tenants.ID, by By, payment uui
 	if !by.Role.Allows(tenants.Accountant) {
 		return Invoice{}, ErrRole
 	}
-	if strings.TrimSpace(reason) == "" {
-		return Invoice{}, invalid("reason_empty", "Say why the payment is undone.")
+	if err := because(reason, "Say why the payment is undone."); err != nil {
+		return Invoice{}, err
 	}
 	var invoice uuid.UUID
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) (err error) {
@@ -135,8 +136,8 @@ func (s *Service) Resolve(ctx context.Context, id tenants.ID, by By, exception u
 		if !slices.Contains(e.Decisions(), c.Decision) {
 			return invalid("decision_not_offered", "Choose one of: %s.", strings.Join(e.Decisions(), ", "))
 		}
-		if strings.TrimSpace(c.Reason) == "" {
-			return invalid("reason_empty", "Say why.")
+		if err := errors.Join(because(c.Reason, "Say why."), referring(c.Reference)); err != nil {
+			return err
 		}
 		if !by.Role.Allows(needed(c.Decision)) {
 			return ErrRole

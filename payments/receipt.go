@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/tenants"
@@ -35,14 +34,14 @@ type NewReceipt struct {
 
 func (r NewReceipt) check() error {
 	switch {
-	case strings.TrimSpace(r.Number) == "" || utf8.RuneCountInString(r.Number) > 100 || strings.ContainsAny(r.Number, "\r\n"):
+	case strings.TrimSpace(r.Number) == "" || !fit(r.Number, 100) || strings.ContainsAny(r.Number, "\r\n"):
 		return invalid("number_unusable", "Give the receipt's number.")
 	case !slices.Contains([]string{"advance", "final", "refund"}, r.Kind):
 		return invalid("kind_unknown", "The type must be advance, final or refund.")
 	case !slices.Contains([]string{"pending", "issued", "failed", "void"}, r.State):
 		return invalid("state_unknown", "The state must be pending, issued, failed or void.")
-	case (r.State == "failed" || r.State == "void") && strings.TrimSpace(r.Reason) == "":
-		return invalid("reason_empty", "Say why the receipt does not count.")
+	case r.State == "failed" || r.State == "void" || r.Reason != "":
+		return because(r.Reason, "Say why the receipt does not count.")
 	}
 	return nil
 }

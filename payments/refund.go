@@ -3,7 +3,6 @@ package payments
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -58,8 +57,8 @@ func (s *Service) Refund(ctx context.Context, id tenants.ID, by By, invoice uuid
 }
 
 func (s *Service) askRefund(ctx context.Context, tx *tenants.Tx, in Invoice, by By, id uuid.UUID, r RefundRequest) error {
-	if strings.TrimSpace(r.Reason) == "" {
-		return invalid("reason_empty", "Say why the money goes back.")
+	if err := because(r.Reason, "Say why the money goes back."); err != nil {
+		return err
 	}
 	p, _, err := picture(ctx, tx, in)
 	if err != nil {

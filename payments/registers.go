@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/ledger"
@@ -131,28 +132,29 @@ type importing struct {
 	by       tenants.Actor
 	now      time.Time
 	seen     map[string]int // how often a line like this came in this file
-	lines    []register.Line
 	total    int
 }
 
 func (i *importing) read(ctx context.Context, tx *tenants.Tx, file []byte, m register.Mapping) error {
+	var lines []register.Line
 	err := register.Read(bytes.NewReader(file), m, func(l register.Line) error {
-		if i.total++; i.total > maxLines {
+		if lines = append(lines, l); len(lines) > maxLines {
 			return invalid("register_too_long", "A register holds %d lines at most. Split it.", maxLines)
 		}
-		i.lines = append(i.lines, l)
-		if len(i.lines) < 1000 {
-			return nil
-		}
-		return i.flush(ctx, tx)
+		return nil
 	})
 	if err != nil {
 		return unreadable("register_unreadable", err)
 	}
-	if i.total == 0 {
+	if i.total = len(lines); i.total == 0 {
 		return invalid("register_empty", "The file has no line that the mapping understands.")
 	}
-	return i.flush(ctx, tx)
+	for part := range slices.Chunk(lines, 1000) { // only what can be read to its end costs the database anything
+		if err := i.keep(ctx, tx, part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // theirs finds the attempt that a line l of a register of acquirer $2 is about: by our order number, as text or as an
@@ -174,13 +176,13 @@ type kept struct {
 	Deal    string     `db:"deal_id"`
 }
 
-func (i *importing) flush(ctx context.Context, tx *tenants.Tx) error {
+func (i *importing) keep(ctx context.Context, tx *tenants.Tx, lines []register.Line) error {
 	var ns []int
 	var kinds, refs, provider, currencies, keys []string
 	var days []time.Time
 	var minors, fees []int64
 	byLine := map[int]register.Line{}
-	for _, l := range i.lines {
+	for _, l := range lines {
 		like := fmt.Sprintf("%s|%s|%s|%s|%s|%d|%d", l.Kind, l.Reference, l.ProviderRef, l.Day.Format(time.DateOnly), l.Currency, l.Minor, l.Fee)
 		i.seen[like]++
 		ns, kinds, refs, provider = append(ns, l.N), append(kinds, string(l.Kind)), append(refs, l.Reference), append(provider, l.ProviderRef)
@@ -188,7 +190,6 @@ func (i *importing) flush(ctx context.Context, tx *tenants.Tx) error {
 		minors, fees = append(minors, l.Minor), append(fees, l.Fee)
 		byLine[l.N] = l
 	}
-	i.lines = i.lines[:0]
 	fresh, err := tenants.Rows[kept](ctx, tx, `WITH added AS (
 			INSERT INTO register_lines (tenant_id, register_id, n, acquirer, kind, reference, provider_ref, attempt_id, day, currency, minor, fee, dedupe)
 			SELECT $1, $3, l.n, $2, l.kind, l.reference, l.provider_ref, a.id, l.day, l.currency, l.minor, l.fee, l.key

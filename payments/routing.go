@@ -96,6 +96,9 @@ func (s *Service) CheckRoutes(routes []tenants.Route) error {
 		if _, ok := state.Exponent(r.Currency); r.Currency != "" && !ok {
 			return invalid("currency_unknown", "The currency %q is not known here.", r.Currency)
 		}
+		if !fit(r.Pipeline, 100) || len(r.Acquirers) > len(s.Providers) || len(routes) > 100 {
+			return invalid("route_unusable", "A tenant has 100 routes at most, each with every acquirer once and a pipeline of the CRM.")
+		}
 		if len(r.Acquirers) == 0 {
 			return invalid("route_empty", "Choose at least one acquirer for each route.")
 		}

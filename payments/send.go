@@ -21,6 +21,9 @@ type Channel string
 // Channels are those that can be logged.
 var Channels = []Channel{"copy", "email", "sms", "whatsapp", "telegram", "viber", "crm"}
 
+// maxAddress is the longest e-mail address; phone numbers and names of chats are shorter.
+const maxAddress = 254
+
 // Sending is one request to give a link to the customer. To and Language may be empty.
 type Sending struct {
 	Channel  Channel
@@ -33,6 +36,12 @@ type Sending struct {
 func (s *Service) Send(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID, to Sending) (Invoice, error) {
 	if !slices.Contains(Channels, to.Channel) {
 		return Invoice{}, invalid("channel_unknown", "The channel %q is not known.", string(to.Channel))
+	}
+	if to.Language != "" && !slices.Contains(Languages, to.Language) {
+		return Invoice{}, invalid("language_unknown", "There are no messages in the language %q.", to.Language)
+	}
+	if !fit(to.To, maxAddress) {
+		return Invoice{}, invalid("address_unusable", "This is no address.")
 	}
 	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 		p, _, err := picture(ctx, tx, in)
@@ -81,7 +90,7 @@ func (s *Service) posts(ctx context.Context, tx *tenants.Tx, to Sending) (bool, 
 	} else if err != nil {
 		return false, err
 	}
-	if a, err := netmail.ParseAddress(to.To); err != nil || a.Address != to.To || len(to.To) > 254 {
+	if a, err := netmail.ParseAddress(to.To); err != nil || a.Address != to.To {
 		return false, invalid("address_unusable", "This is not an e-mail address.")
 	}
 	return true, nil

@@ -143,6 +143,9 @@ func (s *Service) newPlan(ctx context.Context, w caller, deal, key string, in ap
 // GetMessage answers GET /invoices/{id}/message.
 func (s *Service) GetMessage(c *gin.Context) {
 	id, err := s.invoiceID(c)
+	if lang := c.Query("language"); err == nil && lang != "" && !slices.Contains(payments.Languages, lang) {
+		err = &bad{"language_unknown", "There are no messages in this language."}
+	}
 	var message tenants.Template
 	if err == nil {
 		err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {

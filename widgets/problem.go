@@ -137,6 +137,9 @@ func decode(c *gin.Context, into any) ([]byte, error) {
 	if err != nil {
 		return nil, &bad{"body_too_large", "The body cannot be read or is larger than 64 KiB."}
 	}
+	if holdsNUL(raw) {
+		return nil, &bad{"body_unreadable", "A text in the body holds a zero character, which no text may."}
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -146,6 +149,20 @@ func decode(c *gin.Context, into any) ([]byte, error) {
 		return nil, &bad{"body_unreadable", "There is something after the JSON value."}
 	}
 	return raw, nil
+}
+
+// holdsNUL says whether a JSON text has the escape of a zero character, which the database cannot keep.
+func holdsNUL(raw []byte) bool {
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if bytes.HasPrefix(raw[i:], []byte(`\u0000`)) {
+			return true
+		}
+		i++ // what is escaped is not the beginning of another escape
+	}
+	return false
 }
 
 // plain keeps what helps the caller and drops Go's words.

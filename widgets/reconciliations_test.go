@@ -91,7 +91,7 @@ func TestReconciliationsRefuse(t *testing.T) {
 	o.refused(400, "cursor_unreadable", "GET", path+"?after=-1", nil)
 	o.refused(404, "not_found", "POST", path+"/mismatches/1", map[string]string{"state": "closed", "reason": "x"})
 	o.refused(404, "not_found", "POST", path+"/mismatches/99999999999", map[string]string{"state": "closed", "reason": "x"})
-	o.refused(422, "reason_unusable", "POST", path+"/mismatches/1", map[string]string{"state": "closed", "reason": "\x00"})
+	o.refused(422, "reason_unusable", "POST", path+"/mismatches/1", map[string]string{"state": "closed", "reason": strings.Repeat("x", 1001)})
 	for _, route := range []string{"GET /reconciliations", "POST /reconciliations", "GET " + path, "POST " + path + "/mismatches/1", "POST /registers?acquirer=till",
 		"GET /registers/till/mapping", "PUT /registers/till/mapping", "POST /periods/2026-02/lock",
 		"GET /mismatches", "GET /registers", "GET /periods"} {

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/tenants"
@@ -82,6 +84,10 @@ func (s *Service) Office(needed tenants.Role) gin.HandlerFunc {
 
 func (s *Service) admit(may func(caller) bool) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		if !legible(c) {
+			s.fail(c, &bad{"address_unreadable", "The address or the Idempotency-Key holds bytes that are no text."})
+			return
+		}
 		who, err := s.identify(c)
 		if err == nil && !may(who) {
 			err = payments.ErrRole
@@ -93,6 +99,15 @@ func (s *Service) admit(may func(caller) bool) gin.HandlerFunc {
 		c.Set(callerKey, who)
 		c.Next()
 	}
+}
+
+// legible says whether the address and the key are text that the database can keep.
+func legible(c *gin.Context) bool {
+	texts := []string{c.Request.URL.Path, c.GetHeader("Idempotency-Key")}
+	for _, values := range c.Request.URL.Query() {
+		texts = append(texts, values...)
+	}
+	return !slices.ContainsFunc(texts, func(text string) bool { return strings.ContainsRune(text, 0) || !utf8.ValidString(text) })
 }
 
 func who(c *gin.Context) caller { return c.MustGet(callerKey).(caller) } //nolint:forcetypeassert // set by Gate

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/payments/state"
 	"golang.org/x/text/encoding/charmap"
@@ -121,7 +122,9 @@ func (m Mapping) Check() error {
 	return nil
 }
 
-func usable(text string) bool { return len(text) <= maxText && !strings.ContainsRune(text, 0) }
+func usable(text string) bool {
+	return len(text) <= maxText && !strings.ContainsRune(text, 0) && utf8.ValidString(text)
+}
 
 func known(currency string) bool {
 	_, ok := state.Exponent(currency)

@@ -63,6 +63,7 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 		head + "\nDP-1,5,USD,11.03.2026\n":            3,
 		head + "DP-1,5,USD,2026-02-30\n":              2,
 		head + ",5,USD,2026-03-11\n":                  2,
+		head + "\xcf\xf0,5,USD,2026-03-11\n":          2,
 		head + "DP-1,99999999999999,USD,2026-03-11\n": 2,
 	} {
 		_, err := read(simple, text)
