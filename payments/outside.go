@@ -98,7 +98,9 @@ func (s *Service) approve(ctx context.Context, tx *tenants.Tx, by By, id uuid.UU
 	}
 	next := "refused"
 	if c.Decision == "approve" {
-		if by.Actor == r.AskedBy {
+		if same, err := samePerson(ctx, tx, by.Actor, r.AskedBy); err != nil {
+			return err
+		} else if same {
 			return invalid("second_person_needed", "Another administrator than the one who asked must approve this refund.")
 		}
 		next = "requested"
@@ -132,6 +134,17 @@ func (s *Service) approve(ctx context.Context, tx *tenants.Tx, by By, id uuid.UU
 	}
 	r.Status = next
 	return s.startRefund(ctx, tx, in, r)
+}
+
+// samePerson says whether one person stands behind two actors: a key that somebody made speaks for whoever made it, so
+// that nobody approves their own refund by a key.
+func samePerson(ctx context.Context, tx *tenants.Tx, one, other tenants.Actor) (same bool, err error) {
+	err = tx.QueryRow(ctx, `WITH behind AS (
+			SELECT a.actor, a.actor AS person FROM unnest($1::text[]) AS a(actor)
+			UNION SELECT a.actor, k.created_by FROM unnest($1::text[]) AS a(actor) JOIN api_keys k ON 'key:' || k.name = a.actor AND k.created_by LIKE 'user:%')
+		SELECT EXISTS (SELECT FROM behind x JOIN behind y USING (person) WHERE x.actor = $2 AND y.actor = $3)`,
+		[]string{string(one), string(other)}, string(one), string(other)).Scan(&same)
+	return same, err
 }
 
 // refundTotal is what the acquirer says went back so far; what went by transfer or cash and lost disputes are not in it.

@@ -2,6 +2,7 @@ package payments_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -91,6 +92,12 @@ func TestALargeRefundNeedsASecondPerson(t *testing.T) {
 
 	yes := payments.Choice{Decision: "approve", Reason: "Seen the goods"}
 	require.ErrorIs(t, s.decide(s.By, yes), payments.ErrInvalid, "not the one who asked")
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		_, _, err := tx.NewAPIKey(ctx, "own", tenants.Admin, s.By.Actor)
+		_, _, err2 := tx.NewAPIKey(ctx, "program", tenants.Admin, "user:2")
+		return errors.Join(err, err2)
+	})
+	require.ErrorIs(t, s.decide(payments.By{Actor: "key:own", Role: tenants.Admin}, yes), payments.ErrInvalid, "nor by a key that they made")
 	require.ErrorIs(t, s.decide(payments.By{Actor: "user:3", Role: tenants.Accountant}, yes), payments.ErrRole)
 	require.NoError(t, s.decide(other, yes))
 	require.Empty(t, s.exceptions())
@@ -102,10 +109,17 @@ func TestALargeRefundNeedsASecondPerson(t *testing.T) {
 	require.Equal(t, int64(60_000), s.Read(in.ID).Refunded)
 
 	limit(5_000)
+	require.NoError(t, refund(7_000))
+	require.NoError(t, s.decide(payments.By{Actor: "key:program", Role: tenants.Admin}, yes), "another person's key is another person")
+	_, err = s.SendRefund(t.Context(), s.ID, s.refunds(in)[1].ID)
+	require.NoError(t, err)
+	s.Learn(a, tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(67_000)))
+	_, err = s.SendRefund(t.Context(), s.ID, s.refunds(in)[1].ID)
+	require.NoError(t, err)
 	require.NoError(t, refund(10_000))
 	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "reject", Reason: "A mistake"}), "who asked may take it back")
-	require.Equal(t, "refused", s.refunds(in)[1].Status)
-	require.Equal(t, int64(60_000), s.Read(in.ID).Refunded)
+	require.Equal(t, "refused", s.refunds(in)[2].Status)
+	require.Equal(t, int64(67_000), s.Read(in.ID).Refunded)
 }
 
 // refunder is a till that gives money back when it is asked.
