@@ -151,10 +151,23 @@ func TestMoneyWithoutAnAttemptIsAnOrphan(t *testing.T) {
 		require.Zero(t, a.get(in.Id).Paid.Minor)
 		open, done := a.deal("2").tasks()
 		require.Equal(t, [2]int{1, 0}, [2]int{open, done})
-		require.Equal(t, http.StatusOK, a.resolve(e, "dismiss").Status)
+		require.Equal(t, []string{"move", "dismiss"}, e.Decisions)
+		move := map[string]any{"decision": "move", "reason": "Paid by an old QR", "invoice": "DP-NOBODY"}
+		refused(s, http.StatusUnprocessableEntity, "invoice_unknown", a.api(http.MethodPost, "/exceptions/"+e.Id+"/resolve", move))
+		move["invoice"] = in.Number
+		require.Equal(t, http.StatusOK, a.api(http.MethodPost, "/exceptions/"+e.Id+"/resolve", move).Status)
+		paid := a.becomes(in, "paid")
+		require.Equal(t, api.EvidenceOperator, *paid.Evidence)
+		undo := "/moves/" + (*paid.Moves)[0].Id + "/undo"
+		require.Equal(t, http.StatusOK, a.api(http.MethodPost, undo, map[string]any{"reason": "Of another customer"}).Status)
+		a.becomes(in, "awaiting_payment")
+		refused(s, http.StatusConflict, "state", a.api(http.MethodPost, undo, map[string]any{"reason": "Once more"}))
+		require.Equal(t, http.StatusOK, a.resolve(a.exceptions("2")[0], "dismiss").Status)
 		a.quiet()
 		open, done = a.deal("2").tasks()
-		require.Equal(t, [2]int{0, 1}, [2]int{open, done})
+		require.Equal(t, [2]int{0, 2}, [2]int{open, done})
+		require.Equal(t, -owed, a.number(`SELECT sum(minor)::bigint FROM ledger_entries WHERE tenant_id = $1 AND account = 'unmatched'`, a.ID))
+		require.Zero(t, a.number(`SELECT coalesce(sum(minor), 0)::bigint FROM ledger_entries WHERE tenant_id = $1 AND account IN ('transfers', 'receivable')`, a.ID))
 	}
 }
 

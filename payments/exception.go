@@ -65,6 +65,8 @@ func (e Exception) Decisions() []string {
 		return []string{"accept", "refund", "refund_outside", "move"}
 	case string(state.RefundAfterMove):
 		return []string{"undo_move"}
+	case Orphan:
+		return []string{"move", "dismiss"}
 	case RefundApproval:
 		return []string{"approve", "reject"}
 	case RefundFailed:

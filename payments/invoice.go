@@ -326,4 +326,5 @@ type evidence struct {
 	Reference  string          `json:"reference,omitempty"`
 	Answer     json.RawMessage `json:"answer,omitempty"` // the acquirer's, redacted
 	AskedAfter string          `json:"asked_after,omitempty"`
+	Orphan     string          `json:"orphan,omitempty"` // of money that came to this invoice without an attempt: its exception's key
 }

@@ -126,7 +126,8 @@ func (s *Service) free(ctx context.Context, tx *tenants.Tx, attempt uuid.UUID) e
 	return err
 }
 
-// UndoMove takes a move back, by a counter-entry on both invoices. It returns the invoice that the money came from.
+// UndoMove takes a move back, by a counter-entry on both invoices. It returns the invoice that the money came from,
+// or, where an orphan came, the one that it leaves.
 // Errors: ErrNotFound, ErrRole, ErrState (it was taken back already), Invalid.
 func (s *Service) UndoMove(ctx context.Context, id tenants.ID, by By, ref uuid.UUID, reason string) (Invoice, error) {
 	if !by.Role.Allows(tenants.Admin) {
@@ -152,7 +153,10 @@ func (s *Service) undoMove(ctx context.Context, tx *tenants.Tx, by By, ref, reas
 	if err != nil {
 		return Invoice{}, err
 	}
-	if len(sides) != 2 {
+	switch {
+	case len(sides) == 1 && sides[0].Kind == state.MovedIn:
+		return s.returnOrphan(ctx, tx, by, sides[0].Invoice, ref, reason)
+	case len(sides) != 2:
 		return Invoice{}, ErrNotFound
 	}
 	from, to, err := lockBoth(ctx, tx, sides[0].Invoice, sides[1].Invoice)

@@ -224,6 +224,10 @@ func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exc
 		if err != nil {
 			return err
 		}
+	case e.Kind == Orphan && c.Decision == "move":
+		if err := s.moveOrphan(ctx, tx, by, e, c); err != nil {
+			return err
+		}
 	case e.Kind == RefundApproval:
 		return s.approve(ctx, tx, by, uuid.MustParse(strings.TrimPrefix(e.Key, RefundApproval+":")), c)
 	case c.Decision == "retry" && e.Kind != SyncFailed: // nothing of ours changed: it has to be written all the same
