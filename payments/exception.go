@@ -65,7 +65,7 @@ func (e Exception) Decisions() []string {
 		return []string{"accept", "refund", "refund_outside", "move"}
 	case string(state.RefundAfterMove):
 		return []string{"undo_move"}
-	case Orphan:
+	case Orphan, DealGone:
 		return []string{"move", "dismiss"}
 	case RefundApproval:
 		return []string{"approve", "reject"}

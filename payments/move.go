@@ -2,6 +2,7 @@ package payments
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/google/uuid"
 )
 
@@ -57,28 +59,86 @@ func (s *Service) moveReview(ctx context.Context, tx *tenants.Tx, by By, e Excep
 	if err != nil {
 		return err
 	}
-	if err := s.free(ctx, tx, *e.AttemptID); err != nil {
+	if err := s.moveMoney(ctx, tx, by, from, to, *e.AttemptID, amount, c.Reason); err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `UPDATE exceptions SET decision = $2 WHERE id = $1`, e.ID, c.Decision)
+	return err
+}
+
+// moveMoney lets what an attempt holds for one invoice count for another. The caller holds both locks. Errors: Invalid, ErrState.
+func (s *Service) moveMoney(ctx context.Context, tx *tenants.Tx, by By, from, to Invoice, attempt uuid.UUID, amount Money, reason string) error {
+	if err := s.free(ctx, tx, attempt); err != nil {
 		return err
 	}
 	if err := accepts(ctx, tx, to, amount); err != nil {
 		return err
 	}
 	ref := tenants.NewUUID().String()
-	why := evidence{Source: "person", Reason: c.Reason, Reference: to.Number}
+	why := evidence{Source: "person", Reason: reason, Reference: to.Number}
 	if err := s.record(ctx, tx, from, by.Actor, "payment.moved", finding{
-		state.Fact{Kind: state.MovedOut, At: s.Now(), Attempt: e.AttemptID.String(), Ref: ref, Amount: amount}, why}); err != nil {
+		state.Fact{Kind: state.MovedOut, At: s.Now(), Attempt: attempt.String(), Ref: ref, Amount: amount}, why}); err != nil {
 		return err
 	}
 	if err := s.seal(ctx, tx, to); err != nil {
 		return err
 	}
 	why.Reference = from.Number
-	if err := s.record(ctx, tx, to, by.Actor, "payment.moved_here", finding{
-		state.Fact{Kind: state.MovedIn, At: s.Now(), Ref: ref, Amount: amount}, why}); err != nil {
+	return s.record(ctx, tx, to, by.Actor, "payment.moved_here", finding{
+		state.Fact{Kind: state.MovedIn, At: s.Now(), Ref: ref, Amount: amount}, why})
+}
+
+// moveGone lets everything that was paid for a deal that is gone count for an invoice of the deal that took its place; the
+// links of what was emptied are withdrawn. Errors: Invalid, ErrState.
+func (s *Service) moveGone(ctx context.Context, tx *tenants.Tx, by By, e Exception, c Choice) error {
+	to, err := target(ctx, tx, cmp.Or(c.Invoice, c.Reference))
+	if errors.Is(err, ErrNotFound) || (err == nil && to.DealID == e.DealID) {
+		return invalid("invoice_unknown", "Name the number of an invoice of another deal that the money is for.")
+	}
+	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `UPDATE exceptions SET decision = $2 WHERE id = $1`, e.ID, c.Decision)
-	return err
+	held, err := tenants.Rows[Invoice](ctx, tx, `SELECT `+invoiceColumns+` FROM invoices WHERE deal_id = $1 OR id = $2 ORDER BY id FOR UPDATE`, e.DealID, to.ID)
+	if err != nil {
+		return err
+	}
+	moved := false
+	for _, from := range held {
+		if from.ID == to.ID {
+			continue
+		}
+		some, err := s.empty(ctx, tx, by, from, to, c.Reason)
+		if err != nil {
+			return err
+		}
+		moved = moved || some
+	}
+	if !moved {
+		return fmt.Errorf("%w: nothing was paid through an acquirer for this deal", ErrState)
+	}
+	return outbox.Drop(ctx, tx, outbox.Push, e.DealID, s.Now()) // there is nothing to write to
+}
+
+// empty moves all that an invoice's payments hold, and withdraws its link, which would ask for the money again.
+func (s *Service) empty(ctx context.Context, tx *tenants.Tx, by By, from, to Invoice, reason string) (moved bool, err error) {
+	p, _, err := picture(ctx, tx, from)
+	if err != nil {
+		return false, err
+	}
+	for _, a := range p.Attempts {
+		left := a.Captured.Minor - a.Refunded - a.Moved
+		if a.Status != state.AttemptPaid || left <= 0 {
+			continue
+		}
+		if err := s.moveMoney(ctx, tx, by, from, to, uuid.MustParse(a.ID), Money{Minor: left, Currency: a.Captured.Currency}, reason); err != nil {
+			return false, err
+		}
+		moved = true
+	}
+	if from, err = Get(ctx, tx, from.ID); err != nil || !moved || !payable(from.Status) {
+		return moved, err
+	}
+	return moved, s.withdraw(ctx, tx, from, by, "invoice.cancelled", evidence{Source: "person", Reason: reason})
 }
 
 // accepts refuses an invoice that this money cannot pay.

@@ -305,3 +305,32 @@ func TestAMoveIsTakenBackOnce(t *testing.T) {
 	_, err = s.UndoMove(t.Context(), s.ID, s.By, uuid.New(), "Whatever")
 	require.ErrorIs(t, err, payments.ErrNotFound)
 }
+
+func TestWhatWasPaidForADealThatIsGoneFollowsToTheOneThatTookItsPlace(t *testing.T) {
+	s := newShop(t)
+	paid, _ := s.Sold("1", 30_000)
+	also, _ := s.Sold("1", 20_000)
+	open := s.Invoice("1", 10_000)
+	small, to := s.Invoice("2", 40_000), s.Invoice("2", 60_000)
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		return payments.Raise(ctx, tx, payments.Exception{Kind: payments.DealGone, Key: "deal_gone:1", DealID: "1", OpenedAt: s.Clock}, "")
+	})
+	move := func(to string) error {
+		return s.decide(s.By, payments.Choice{Decision: "move", Reason: "Merged into deal 2", Invoice: to})
+	}
+	require.ErrorIs(t, s.decide(payments.By{Actor: "user:3", Role: tenants.Accountant}, payments.Choice{Decision: "move", Reason: "r", Invoice: to.Number}), payments.ErrRole)
+	require.ErrorIs(t, move(open.Number), payments.ErrInvalid, "an invoice of the deal that is gone")
+	require.ErrorIs(t, move(small.Number), payments.ErrInvalid, "more than it asks for")
+	require.Equal(t, state.Paid, s.Read(paid.ID).Status, "all of it or nothing")
+	require.NoError(t, move(to.Number))
+	require.Equal(t, [2]int64{50_000, 10_000}, [2]int64{s.Read(to.ID).Paid, s.Read(to.ID).Outstanding})
+	for _, in := range []payments.Invoice{paid, also} {
+		require.Equal(t, state.Cancelled, s.Read(in.ID).Status, "its link does not ask again")
+	}
+	require.Equal(t, state.AwaitingPayment, s.Read(open.ID).Status)
+	require.Empty(t, s.exceptions())
+	require.NotContains(t, balances(s.Shop, payments.Part{}), "transfers AMD")
+	back, err := s.UndoMove(t.Context(), s.ID, s.By, uuid.MustParse(s.word(to.ID).Moves[0].ID), "Not merged after all")
+	require.NoError(t, err)
+	require.Equal(t, []any{paid.ID, int64(30_000), int64(20_000)}, []any{back.ID, back.Paid, s.Read(to.ID).Paid})
+}

@@ -224,6 +224,10 @@ func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exc
 		if err != nil {
 			return err
 		}
+	case e.Kind == DealGone && c.Decision == "move":
+		if err := s.moveGone(ctx, tx, by, e, c); err != nil {
+			return err
+		}
 	case e.Kind == Orphan && c.Decision == "move":
 		if err := s.moveOrphan(ctx, tx, by, e, c); err != nil {
 			return err
