@@ -46,6 +46,7 @@ var samples = []struct{ table, insert string }{
 	{"mailboxes", `INSERT INTO mailboxes (tenant_id, host, port, security, sender, checked_at) VALUES ($1, 'h', 465, 'tls', 's', now())`},
 	{"fiscal_receipts", `INSERT INTO fiscal_receipts (tenant_id, id, invoice_id, payment, number, kind, state, noted_by, noted_at)
 		VALUES ($1, $1, $1, $1, '1', 'final', 'issued', 'a', now())`},
+	{"robot_calls", `INSERT INTO robot_calls (tenant_id, id, token_hash, code, deal_id, asked, asked_at) VALUES ($1, $1, sha256('t'), 'c', '1', 'a', now())`},
 	{"mismatches", `INSERT INTO mismatches (tenant_id, run_id, n, key, kind, source, owner, found_at) VALUES ($1, $1, 1, 'k', 'missing_here', 'register', 'accountant', now())`},
 }
 

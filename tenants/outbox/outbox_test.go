@@ -221,6 +221,25 @@ func TestADroppedPromiseIsNotKept(t *testing.T) {
 	require.Empty(t, d.take(uuid.New(), 10))
 }
 
+func TestStirringHastensOnlyWhatIsOpen(t *testing.T) {
+	d := newDesk(t)
+	stir := func() {
+		d.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Stir(ctx, tx, outbox.Push, "1", d.now) })
+	}
+	stir()
+	require.Empty(t, d.take(uuid.New(), 10), "nothing was promised")
+	d.promise("1", d.now.Add(time.Hour))
+	d.promise("2", d.now.Add(time.Hour))
+	stir()
+	c := d.one()
+	require.Equal(t, "1", c.Key)
+	stir() // while somebody works on it
+	d.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return outbox.Again(ctx, tx, c, d.now, d.now.Add(time.Hour), "")
+	})
+	require.Equal(t, "1", d.one().Key, "what came meanwhile is looked at at once")
+}
+
 func TestTheRelayRemindsOncePerQuietTime(t *testing.T) {
 	d := newDesk(t)
 	other := d.another("other")
