@@ -42,3 +42,12 @@ func TestAssetsComeCompressedAndStayInTheCacheWhileTheirNameIsTheirContent(t *te
 	require.NotContains(t, gone.Header.Get("Cache-Control"), "immutable")
 	require.Equal(t, http.StatusNotFound, get("/assets/card.html", "gzip").StatusCode)
 }
+
+func TestAMarketplaceFindsItsAddresses(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for _, page := range []string{"install", "app", "card"} {
+		require.Equal(t, http.StatusOK, s.send(http.MethodHead, s.app+"/bitrix24/"+page, nil).Status, page)
+		require.Equal(t, http.StatusMethodNotAllowed, s.send(http.MethodGet, s.app+"/bitrix24/"+page, nil).Status, page)
+	}
+}

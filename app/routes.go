@@ -41,6 +41,9 @@ func (h *house) routes() http.Handler {
 	r.POST("/bitrix24/card", w.Bitrix24Card)
 	r.POST("/bitrix24/session", w.Bitrix24Session)
 	r.POST("/bitrix24/robots/:code", w.Bitrix24Robot)
+	for _, page := range []string{"install", "app", "card"} { // the marketplace looks whether its addresses are there
+		r.HEAD("/bitrix24/"+page, func(c *gin.Context) { c.Status(http.StatusOK) })
+	}
 
 	// amoCRM and Kommo
 	for _, system := range []crm.System{crm.AmoCRM, crm.Kommo} {

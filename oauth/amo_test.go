@@ -321,6 +321,7 @@ func TestSameIDsInDifferentCRMsNeverMix(t *testing.T) {
 	_, amocrm := h.account(crm.AmoCRM)
 	_, kommo := h.account(crm.Kommo)
 	require.NoError(t, h.amo[crm.AmoCRM].Account("other").Install(t.Context(), h.client))
+	h.oauth.Close()
 	second := h.tenant(crm.AmoCRM, keyOf(h.amo[crm.AmoCRM].Account("other")))
 	titles := map[string]bool{}
 	for _, id := range []tenants.ID{portal, amocrm, kommo, second} {

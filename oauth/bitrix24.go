@@ -21,12 +21,8 @@ const setupPatience = 10 * time.Second
 
 // Bitrix24Install is the installer page in the portal's frame (vendor documentation "Application installation"). It
 // believes only what the authorization server says of the posted token, connects the account, prepares it, and ends the
-// installation through the frame. HEAD is answered too: the marketplace checks addresses by it.
+// installation through the frame.
 func (s *Service) Bitrix24Install(c *gin.Context) {
-	if c.Request.Method == http.MethodHead {
-		c.Status(http.StatusOK)
-		return
-	}
 	ctx := crm.WithPriority(c.Request.Context(), crm.Person)
 	v, err := s.guards[crm.Bitrix24].Visit(ctx, c.Request)
 	switch {

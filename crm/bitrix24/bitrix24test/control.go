@@ -224,12 +224,13 @@ type order struct {
 	Method string         `json:"method"`
 	MS     int            `json:"ms"`
 	Code   string         `json:"code"`
+	Told   bool           `json:"told"`
 }
 
 var errOrder = errors.New("bitrix24test: order cannot be understood")
 
 // controlRoutes adds what only portals have to the common control API: deals (add, edit,
-// delete, move), install, finish (installFinish), uninstall, rename, plan (std or
+// delete, move), install, finish (installFinish), update, uninstall, rename, plan (std or
 // enterprise), robot (runs a rule of ours on a deal; fields are its properties), token (of a
 // user) and cost (execution time booked per call of a method).
 func (p *Portal) controlRoutes() http.Handler {
@@ -245,6 +246,7 @@ func (p *Portal) controlRoutes() http.Handler {
 		"install":   func(r *http.Request, _ order) (any, error) { return nil, p.Install(r.Context(), p.srv.cfg.HTTP) },
 		"finish":    func(*http.Request, order) (any, error) { p.FinishInstall(); return nil, nil },
 		"uninstall": func(_ *http.Request, o order) (any, error) { p.Uninstall(o.Clean); return nil, nil },
+		"update":    func(_ *http.Request, o order) (any, error) { p.Update(o.Told); return nil, nil },
 		"rename": func(_ *http.Request, o order) (any, error) {
 			if o.Host == "" {
 				return nil, errOrder

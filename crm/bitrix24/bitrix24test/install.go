@@ -140,6 +140,19 @@ func (p *Portal) Uninstall(clean bool) {
 	p.frames = map[string]frame{}
 }
 
+// Update puts a new version of the app into the portal: what the former one registered goes, and administrators get the
+// installer until it is finished. told sends ONAPPUPDATE first, which present portals are reported not to do.
+func (p *Portal) Update(told bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	version := p.install.version + 1
+	if told {
+		p.fire("ONAPPUPDATE", params{"VERSION": strconv.Itoa(version), "PREVIOUS_VERSION": strconv.Itoa(p.install.version), "LANGUAGE_ID": "en"}, 1)
+	}
+	p.install.version, p.install.finished = version, false
+	p.install.handlers, p.install.placements, p.install.robots = nil, nil, nil
+}
+
 // as opens something for a user, under the lock.
 func (p *Portal) as(userID string, open func(*user) (Form, error)) (Form, error) {
 	u := userByID(userID)
