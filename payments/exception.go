@@ -17,7 +17,7 @@ const (
 	RefundUnknown = "refund_unknown" // a refund whose outcome the acquirer does not tell
 	SyncFailed    = "sync_failed"    // the CRM could not be brought up to date for 15 minutes, or refuses
 	DealGone      = "deal_gone"      // the deal was deleted or merged in the CRM
-	DealMoved     = "deal_moved"     // the deal was moved to a pipeline that has no stage for its status
+	DealMoved     = "deal_moved"     // the deal was moved to a pipeline in which nothing is mapped
 	Overwritten   = "overwritten"    // something in the CRM overwrites our fields again and again
 	CRMBlocked    = "crm_blocked"    // the CRM shut us out
 	// RefundApproval is a refund above the tenant's limit, which a second person must approve.

@@ -33,9 +33,9 @@ type deal struct {
 	had     crm.State // what was last written, and where the deal was then
 	want    crm.State
 	write   bool // want differs from what was last written
-	move    bool // the status changed and may move the deal: read it first
-	placed  bool // it was read
-	stray   bool // somebody moved it to a pipeline that has no stage for its status
+	move    bool // read it first: the status changed and may move it, or it is not known yet where it is
+	stray   bool // it was read, and somebody had moved it to a pipeline in which nothing is mapped
+	home    bool // it was read, and is in a pipeline in which something is
 	effects []outbox.Effect
 	changes []crm.Change
 	keys    []string // of the effect behind each change; empty for the state
@@ -114,8 +114,9 @@ func (d *deal) compare(want crm.State, written outbox.Written, stages mapping.St
 	}
 	d.want = want
 	d.want.Stage, d.want.Pipeline = d.had.Stage, d.had.Pipeline
-	d.write = written.State == nil || written.Rewrite || !equal(d.had, want)
-	d.move = d.write && stages.Wants(want.Status) && (written.Remove || d.had.Status != want.Status)
+	first := written.State == nil
+	d.write = first || written.Rewrite || !equal(d.had, want)
+	d.move = d.write && (first && len(stages) > 0 || stages.Wants(want.Status) && (written.Remove || d.had.Status != want.Status))
 	return nil
 }
 
@@ -123,7 +124,7 @@ func (d *deal) compare(want crm.State, written outbox.Written, stages mapping.St
 func (d *deal) place(now crm.Deal, stages mapping.Stages) {
 	next := d.changes[0].State
 	next.Stage, next.Pipeline = stages.Move(now, next.Status), now.Pipeline
-	d.placed, d.stray = true, stages.Strayed(d.had.Pipeline, now, next.Status)
+	d.stray, d.home = stages.Strayed(d.had.Pipeline, now), stages.Knows(now.Pipeline)
 	d.want.Stage, d.want.Pipeline = next.Stage, now.Pipeline
 	if there := stages[now.Pipeline][string(next.Status)]; there == now.Stage {
 		d.want.Stage = there

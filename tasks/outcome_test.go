@@ -214,3 +214,19 @@ func TestOneAccountsTroubleIsNotAnothers(t *testing.T) {
 	require.Equal(t, fmt.Sprint(crm.Paid), fmt.Sprint(h.book.status("theirs")))
 	require.Equal(t, 1, h.open())
 }
+
+// A portal that gave up its larger plan refuses what that allowed: the plan is read again, once.
+func TestAThrottledLargePlanIsReadAgain(t *testing.T) {
+	for _, enterprise := range []bool{true, false} {
+		h := newHouse(t)
+		h.in(func(ctx context.Context, tx *tenants.Tx) error { return tx.SetLayout(ctx, []byte(`{}`), enterprise) })
+		h.pay(deals(30)...)
+		h.book.set(func(crm.Change) error { return failing(crm.Throttled, false) }, nil)
+		h.lane()
+		var setups int
+		h.in(func(ctx context.Context, tx *tenants.Tx) error {
+			return tx.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE kind = 'setup'`).Scan(&setups)
+		})
+		require.Equal(t, map[bool]int{true: 1, false: 0}[enterprise], setups)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -228,8 +229,8 @@ func (r *review) judgeDeal(ctx context.Context, tx *tenants.Tx, s outbox.Sync, h
 	return r.judgeWhat(ctx, tx, s, learned, what, moved && r.tenant.Settings.RepairsStage() && !held.Closed)
 }
 
-// judgePlace learns in which pipeline the deal is. One that somebody moved to another pipeline stays there; when the
-// settings have no stage for it there, a person is told.
+// judgePlace learns in which pipeline the deal is. One that somebody moved to another pipeline stays there; when nothing is
+// mapped there, a person is told.
 func (r *review) judgePlace(ctx context.Context, tx *tenants.Tx, held crm.Deal, learned *crm.State) error {
 	from := learned.Pipeline
 	if learned.Pipeline = held.Pipeline; from == "" || from == held.Pipeline {
@@ -239,16 +240,19 @@ func (r *review) judgePlace(ctx context.Context, tx *tenants.Tx, held crm.Deal, 
 	if err := tx.Audit(ctx, tenants.Entry{At: r.Now(), Actor: tenants.CRM, Action: "deal.moved", DealID: held.ID, Before: from, After: held.Pipeline}, nil); err != nil {
 		return err
 	}
-	return r.strayed(ctx, tx, held.ID, mapping.Stages(r.tenant.Settings.Stages).Strayed(from, held, learned.Status))
+	stages := mapping.Stages(r.tenant.Settings.Stages)
+	switch {
+	case stages.Strayed(from, held):
+		return r.strayed(ctx, tx, held.ID)
+	case stages.Knows(held.Pipeline):
+		return payments.Settle(ctx, tx, payments.DealMoved+":"+held.ID, tenants.CRM, "", r.Now())
+	}
+	return nil
 }
 
-// strayed opens or closes the exception of a deal whose pipeline has no stage for its status.
-func (w *Worker) strayed(ctx context.Context, tx *tenants.Tx, deal string, astray bool) error {
-	key := payments.DealMoved + ":" + deal
-	if !astray {
-		return payments.Settle(ctx, tx, key, tenants.CRM, "", w.Now())
-	}
-	return payments.Raise(ctx, tx, payments.Exception{Kind: payments.DealMoved, Key: key, DealID: deal, OpenedAt: w.Now()}, "")
+// strayed tells a person of a deal that is in a pipeline in which nothing is mapped.
+func (w *Worker) strayed(ctx context.Context, tx *tenants.Tx, deal string) error {
+	return payments.Raise(ctx, tx, payments.Exception{Kind: payments.DealMoved, Key: payments.DealMoved + ":" + deal, DealID: deal, OpenedAt: w.Now()}, "")
 }
 
 // judgeWhat shows what was overwritten, and repairs or leaves it.
@@ -273,7 +277,7 @@ func (r *review) judgeWhat(ctx context.Context, tx *tenants.Tx, s outbox.Sync, l
 			}
 		}
 	}
-	if !repair { // a stage that is left is where the deal belongs from now on
+	if !repair && slices.Contains(what, "stage") { // where a person put it is where it belongs from now on
 		learned.Stage = ""
 	}
 	if err := r.learn(ctx, tx, s, learned); err != nil {

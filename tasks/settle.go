@@ -139,11 +139,11 @@ func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *
 			return err
 		}
 		sum.written = append(sum.written, outbox.Written{Deal: d.claim.Key, State: written})
-		if d.stray {
-			return t.strayed(ctx, tx, d.claim.Key, true)
-		}
-		if d.placed {
+		if d.home {
 			sum.over = append(sum.over, payments.DealMoved+":"+d.claim.Key)
+		}
+		if d.stray {
+			return t.strayed(ctx, tx, d.claim.Key)
 		}
 	case v.Err == nil:
 		sum.sent = append(sum.sent, outbox.Receipt{Key: key, RemoteID: v.RemoteID})
@@ -179,7 +179,7 @@ func (t *turn) settleFailure(ctx context.Context, tx *tenants.Tx, sum *tally, d 
 	case crm.Throttled, crm.Revoked:
 		t.halt(failure)
 		sum.paused = append(sum.paused, d.claim)
-		return nil
+		return t.doubtPlan(ctx, tx, failure)
 	case crm.Gone:
 		sum.done = append(sum.done, d.claim)
 		return t.gone(ctx, tx, d.claim.Key)
@@ -199,6 +199,16 @@ func (t *turn) settleFailure(ctx context.Context, tx *tenants.Tx, sum *tally, d 
 		return outbox.Bury(ctx, tx, d.claim, now, code(failure))
 	}
 	return outbox.Again(ctx, tx, d.claim, now, due, code(failure))
+}
+
+// doubtPlan has Setup read a portal's plan again when the CRM refuses what its larger plan would allow: it may have been
+// given up.
+func (t *turn) doubtPlan(ctx context.Context, tx *tenants.Tx, failure error) error {
+	var e *crm.Error
+	if !t.tenant.Enterprise || !errors.As(failure, &e) || e.Class != crm.Throttled || e.Code == CodeRate || e.Code == CodeAway {
+		return nil
+	}
+	return outbox.Make(ctx, tx, outbox.Setup, "account", t.Now())
 }
 
 // raise tells a person that a deal cannot be written. It closes by itself when a later push succeeds.

@@ -75,7 +75,10 @@ func (s Stages) Move(deal crm.Deal, status crm.Status) string {
 	return stage
 }
 
-// Strayed says whether a deal was moved from a pipeline that has a stage for this status to one that has none.
-func (s Stages) Strayed(from string, deal crm.Deal, status crm.Status) bool {
-	return !deal.Closed && from != deal.Pipeline && s[from][string(status)] != "" && s[deal.Pipeline][string(status)] == ""
+// Knows says whether anything is mapped in a pipeline.
+func (s Stages) Knows(pipeline string) bool { return len(s[pipeline]) > 0 }
+
+// Strayed says whether a deal was moved from a pipeline where its stage follows its payments to one where nothing does.
+func (s Stages) Strayed(from string, deal crm.Deal) bool {
+	return !deal.Closed && from != deal.Pipeline && s.Knows(from) && !s.Knows(deal.Pipeline)
 }
