@@ -4,7 +4,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LINT := $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FRONT := $(shell find frontend -path frontend/node_modules -prune -o -path frontend/dist -prune -o -type f -print)
 
-.PHONY: help demo build test check bench chaos clean front tools generate unit browser
+.PHONY: help demo build test check storm bench chaos clean front tools generate unit browser
 
 help: ## List all targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,10 @@ unit: front ## Front-end unit tests
 
 browser: build tools ## The main job in real Chromium on all three CRMs
 	bin/dealpay demo --dir .dealpay/browser --smoke "node frontend/browser/smoke.mjs"
+
+storm: build tools ## 10,000 random payments through every acquirer and its misbehaving double; the books must agree. SEED=n repeats
+	DEALPAY_STORM_PAYMENTS=10000 DEALPAY_STORM_SEED=$(SEED) bin/dealpay with-stores -- \
+		$(GO) test -v -count 1 -timeout 90m -parallel 7 -run TestNoMisbehaviourOfAnAcquirerCostsAUnit ./payments
 
 bench: build tools ## The benchmark table, also as JSON lines in bench/out.jsonl
 	@mkdir -p bench

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	ReversedByOne = "reversed_by_bank" // the bank undid a whole payment, and we had not asked for it
 	DisputeOpen   = "dispute_opened"   // a chargeback waits for the merchant's answer
 	DisputeLost   = "dispute_lost"     // a chargeback took the money back
+	AnswerUnclear = "answer_unclear"   // the acquirer says of a payment what nobody has told us how to read
 	RefundFailed  = "refund_failed"    // a refund came to nothing, perhaps after the acquirer had called it done
 )
 
@@ -35,22 +37,48 @@ func (s *Service) watchHold(ctx context.Context, tx *tenants.Tx, in Invoice, a A
 	if err := tx.QueryRow(ctx, `UPDATE attempts SET held_at = coalesce(held_at, $2) WHERE id = $1 RETURNING held_at`, a.ID, s.Now()).Scan(&since); err != nil {
 		return fmt.Errorf("note the hold: %w", err)
 	}
-	key := NeverCaptured + ":" + a.ID.String()
-	var said bool // once is enough: a person may have dismissed it
-	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM exceptions WHERE key = $1)`, key).Scan(&said); err != nil {
-		return err
-	}
-	if said || s.Now().Sub(since) < holdLife {
+	if s.Now().Sub(since) < holdLife {
 		return nil
 	}
-	return Raise(ctx, tx, Exception{Kind: NeverCaptured, Key: key, DealID: in.DealID, InvoiceID: &in.ID, AttemptID: &a.ID,
+	_, err := s.raiseOnce(ctx, tx, NeverCaptured, in, a)
+	return err
+}
+
+// raiseOnce opens an exception about an attempt, unless there ever was one: a person may have dismissed it.
+func (s *Service) raiseOnce(ctx context.Context, tx *tenants.Tx, kind string, in Invoice, a Attempt) (first bool, err error) {
+	key := kind + ":" + a.ID.String()
+	err = tx.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM exceptions WHERE key = $1)`, key).Scan(&first)
+	if err != nil || !first {
+		return false, err
+	}
+	return true, Raise(ctx, tx, Exception{Kind: kind, Key: key, DealID: in.DealID, InvoiceID: &in.ID, AttemptID: &a.ID,
 		Minor: a.Minor, Currency: a.Currency, Reference: a.ProviderRef, OpenedAt: s.Now()}, in.Number)
+}
+
+// unclear has a person look at an answer that cannot be read, and keeps it. The attempt stays what it was; the exception ends
+// with an answer that tells something new.
+func (s *Service) unclear(ctx context.Context, tx *tenants.Tx, in Invoice, a Attempt, seen Observation) error {
+	first, err := s.raiseOnce(ctx, tx, AnswerUnclear, in, a)
+	if err != nil || !first {
+		return err
+	}
+	because := evidence{Source: "status_answer", Code: seen.Code, RequestID: tenants.RequestOf(ctx)}
+	if json.Valid(seen.Raw) {
+		because.Answer = seen.Raw
+	}
+	return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: tenants.Acquirer, Action: "answer.unclear", DealID: in.DealID, Invoice: &in.ID,
+		Before: string(in.Status), After: string(in.Status)}, because)
 }
 
 // alarms opens and closes the exceptions that no review is: holds that ended, payments that the bank undid, disputes.
 func (c change) alarms(ctx context.Context, tx *tenants.Tx) error {
 	for _, a := range c.after.Attempts {
 		was := c.earlier(a.ID)
+		if a.Status != was.Status && was.Status != "" {
+			if err := Settle(ctx, tx, AnswerUnclear+":"+a.ID, c.by, "", c.now); err != nil {
+				return err
+			}
+		}
 		if was.Status == state.Authorized && a.Status != state.Authorized {
 			if err := Settle(ctx, tx, NeverCaptured+":"+a.ID, c.by, "", c.now); err != nil {
 				return err

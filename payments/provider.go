@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -21,7 +22,7 @@ type Provider interface {
 	// where the acquirer cannot repeat it. Errors: ErrCredentials, ErrRefused, ErrUnavailable.
 	Start(ctx context.Context, c Connection, o Order) (Checkout, error)
 	// Look asks the acquirer what became of the order: the truth. Errors: ErrNothingNew (the answer proves nothing;
-	// keep the status), ErrCredentials, ErrUnavailable.
+	// keep the status), ErrUnclear, ErrCredentials, ErrUnavailable.
 	Look(ctx context.Context, c Connection, o Order) (Observation, error)
 	// Hear reads a notice without believing it: which order is it about, and is its signature good. It does no I/O.
 	// Errors: ErrNotice when it cannot be understood.
@@ -62,6 +63,7 @@ var (
 	ErrRefused     = errors.New("payments: the acquirer refused")
 	ErrUnavailable = errors.New("payments: the acquirer cannot be reached")
 	ErrNothingNew  = errors.New("payments: the acquirer's answer proves nothing")
+	ErrUnclear     = fmt.Errorf("%w: it says of the order what is in no documentation", ErrNothingNew) // a person should look
 	ErrUnknown     = errors.New("payments: the outcome is unknown")
 	ErrStarted     = errors.New("payments: this order was already opened at the acquirer")
 	ErrNotice      = errors.New("payments: not a notice of this acquirer")

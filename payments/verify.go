@@ -108,14 +108,19 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 		return seen, nil
 	}
 	s.shut(ctx, provider, o)
-	seen, err = provider.Look(ctx, o.conn, o.order("en"))
-	if err != nil && !errors.Is(err, ErrNothingNew) {
-		return seen, err
+	seen, failure := provider.Look(ctx, o.conn, o.order("en"))
+	if failure != nil && !errors.Is(failure, ErrNothingNew) {
+		return seen, failure
 	}
 	return seen, s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		in, err := lock(ctx, tx, o.attempt.InvoiceID)
 		if err != nil {
 			return err
+		}
+		if errors.Is(failure, ErrUnclear) {
+			if err := s.unclear(ctx, tx, in, o.attempt, seen); err != nil {
+				return err
+			}
 		}
 		return s.observe(ctx, tx, in, o.attempt, seen, because)
 	})

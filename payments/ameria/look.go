@@ -47,8 +47,11 @@ func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.O
 // judge turns the details into an observation.
 func judge(obs payments.Observation, reply wire.Fields, attempt, number, merchant string) (payments.Observation, error) {
 	status, known := statuses[reply.Code("OrderStatus")]
-	if !known {
-		return obs, fmt.Errorf("%w: ameria: order status %q", payments.ErrNothingNew, reply.Code("OrderStatus"))
+	switch word := reply.Code("OrderStatus"); {
+	case !known && word == "" && obs.Code != "00":
+		return obs, fmt.Errorf("%w: ameria: look: code %s", payments.ErrNothingNew, obs.Code)
+	case !known:
+		return obs, fmt.Errorf("%w: ameria: order status %q", payments.ErrUnclear, word)
 	}
 	if status == state.AttemptFailed {
 		switch obs.Code {
@@ -63,7 +66,7 @@ func judge(obs payments.Observation, reply wire.Fields, attempt, number, merchan
 	deposited, err2 := money(reply, "DepositedAmount", currency)
 	refunded, err3 := money(reply, "RefundedAmount", currency)
 	if err != nil || err2 != nil || err3 != nil || refunded.Minor > approved.Minor || (status == state.AttemptPaid && approved.Minor == 0) {
-		return obs, fmt.Errorf("%w: ameria: the amounts make no sense", payments.ErrNothingNew)
+		return obs, fmt.Errorf("%w: ameria: the amounts make no sense", payments.ErrUnclear)
 	}
 	obs.Status = status
 	opaque, from := reply.Text("Opaque"), reply.Text("MerchantId")

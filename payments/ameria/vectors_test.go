@@ -2,6 +2,7 @@ package ameria_test
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
@@ -87,6 +88,45 @@ func TestRequestsHaveTheDocumentedFields(t *testing.T) {
 			require.IsType(t, value, sent[field], "%s of %s", field, name)
 		}
 	}
+}
+
+// What a code means for a refund: a doubt is never called a refusal, since the money may have moved.
+func TestEveryDocumentedCodeEndsARefundKnownOrUnknown(t *testing.T) {
+	text, err := os.ReadFile("../../../shared/fixtures/acquirers/ameriabank/response-codes.json")
+	if err != nil {
+		t.Skip("the documented codes are not beside this checkout")
+	}
+	var table struct {
+		Own      map[string]struct{ Class string } `json:"own_codes"`
+		Prefixed map[string]struct{ ArCa, Class string }
+	}
+	require.NoError(t, json.Unmarshal(text, &table))
+	require.NotEmpty(t, table.Own)
+	ends := map[string][]error{"approved": {nil}, "invalid_request": {payments.ErrRefused, payments.ErrUnknown}, "not_found": {payments.ErrRefused},
+		"merchant_config": {payments.ErrRefused, payments.ErrUnknown}, "overloaded_read_message": {payments.ErrRefused, payments.ErrCredentials}}
+	o := order(1)
+	o.ProviderRef = "7F3C2B10-4D5E-4A6B-9C8D-1E2F3A4B5C6D"
+	p := ameria.New(ameria.Config{Offset: 2350300})
+	refund := func(code string) error {
+		c := connection("test-pass")
+		c.HTTP = providertest.Answer(http.StatusOK, `{"ResponseCode":"`+code+`","ResponseMessage":"x","Opaque":""}`)
+		return p.Refund(t.Context(), c, o, "r", payments.Money{Minor: 400, Currency: "AMD"})
+	}
+	for code, own := range table.Own {
+		allowed, known := ends[own.Class]
+		if !known { // technical, overloaded, about another operation
+			allowed = []error{payments.ErrUnknown}
+		}
+		err := refund(code)
+		require.True(t, slices.ContainsFunc(allowed, func(end error) bool { return errors.Is(err, end) }), "%s (%s): %v", code, own.Class, err)
+	}
+	for code := range table.Prefixed { // a card's outcome says nothing certain of a refund
+		require.ErrorIs(t, refund(code), payments.ErrUnknown, code)
+	}
+	c := connection("test-pass")
+	cancel := documented(t, "cancel-impossible")
+	c.HTTP = providertest.Answer(cancel.Response.Status, string(cancel.Response.Body))
+	require.ErrorIs(t, p.Refund(t.Context(), c, o, "r", payments.Money{Minor: 400, Currency: "AMD"}), payments.ErrRefused, "07, whatever its message")
 }
 
 // The browser's return names no signature, so that whatever it says is no notice.

@@ -69,8 +69,11 @@ func (a answer) judge(o payments.Order, terminal string) (payments.Observation, 
 	if obs.ProviderRef == "" {
 		obs.ProviderRef = id
 	}
-	if !known {
-		return obs, fmt.Errorf("%w: arca: order status %q", payments.ErrNothingNew, a.Code("orderStatus"))
+	switch word := a.Code("orderStatus"); {
+	case !known && word == "":
+		return obs, fmt.Errorf("%w: arca: no order status", payments.ErrNothingNew)
+	case !known:
+		return obs, fmt.Errorf("%w: arca: order status %q", payments.ErrUnclear, word)
 	}
 	if status == state.AttemptFailed {
 		switch actions[obs.Code] {
@@ -82,7 +85,7 @@ func (a answer) judge(o payments.Order, terminal string) (payments.Observation, 
 	}
 	taken, back, ok := a.amounts(status)
 	if !ok {
-		return obs, fmt.Errorf("%w: arca: the amounts make no sense", payments.ErrNothingNew)
+		return obs, fmt.Errorf("%w: arca: the amounts make no sense", payments.ErrUnclear)
 	}
 	obs.Status = status
 	from := a.Code("terminalId")

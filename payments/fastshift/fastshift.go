@@ -147,11 +147,11 @@ func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.O
 		Code: string(seen.Status), Raw: seen.redacted()}
 	status, known := p.cfg.Statuses[string(seen.Status)]
 	if !known || seen.Number == "" {
-		return obs, fmt.Errorf("%w: fastshift: status %q", payments.ErrNothingNew, seen.Status)
+		return obs, fmt.Errorf("%w: fastshift: status %q", payments.ErrUnclear, seen.Status)
 	}
 	amount, ok := p.inward(seen.Amount)
 	if status == state.AttemptPaid && (!ok || amount.Minor == 0) {
-		return obs, fmt.Errorf("%w: fastshift: paid, but the amount makes no sense", payments.ErrNothingNew)
+		return obs, fmt.Errorf("%w: fastshift: paid, but the amount makes no sense", payments.ErrUnclear)
 	}
 	obs.Status = status
 	obs.Foreign = !strings.EqualFold(string(seen.Number), number) || (o.Reference != "" && seen.External != "" && string(seen.External) != o.Reference)

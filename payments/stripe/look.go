@@ -108,7 +108,7 @@ func (p *Provider) observe(s session, c payments.Connection, o payments.Order) (
 		status, known = intents[i.Status]
 	}
 	if !known {
-		return obs, fmt.Errorf("%w: stripe: the session is %s", payments.ErrNothingNew, obs.Code)
+		return obs, fmt.Errorf("%w: stripe: the session is %s", payments.ErrUnclear, obs.Code)
 	}
 	obs.Foreign = p.foreign(s, c, o)
 	if status != state.AttemptPaid {
@@ -118,7 +118,7 @@ func (p *Provider) observe(s session, c payments.Connection, o payments.Order) (
 	minor, currency, ok := s.taken()
 	captured, fits := p.inward(minor, currency)
 	if !ok || !fits {
-		return obs, fmt.Errorf("%w: stripe: paid, but the amount makes no sense", payments.ErrNothingNew)
+		return obs, fmt.Errorf("%w: stripe: paid, but the amount makes no sense", payments.ErrUnclear)
 	}
 	obs.Status, obs.Captured = status, captured
 	if i := s.Intent.object; i != nil && i.Charge.object != nil && i.Charge.object.Created > 0 {
@@ -199,7 +199,7 @@ func (p *Provider) later(ctx context.Context, c payments.Connection, s *session,
 	}
 	refunded, ok := p.inward(back, currency)
 	if !ok || refunded.Minor > obs.Captured.Minor {
-		return fmt.Errorf("%w: more went back than was taken", payments.ErrNothingNew)
+		return fmt.Errorf("%w: more went back than was taken", payments.ErrUnclear)
 	}
 	obs.Refunded = refunded
 	for _, d := range s.Disputes {

@@ -47,10 +47,10 @@ func (p *Provider) Look(ctx context.Context, c payments.Connection, o payments.O
 		obs.ProviderRef = "" // a form that is posted twice makes two invoices; only the paid one is to be remembered
 	}
 	if !known {
-		return obs, fmt.Errorf("%w: telcell: status %q", payments.ErrNothingNew, obs.Code)
+		return obs, fmt.Errorf("%w: telcell: status %q", payments.ErrUnclear, obs.Code)
 	}
 	if (status == state.AttemptPaid || status == state.AttemptCancelled) && (!b.money || b.sum.Minor == 0 || b.refunded > b.sum.Minor) {
-		return obs, fmt.Errorf("%w: telcell: %s, but the sums make no sense", payments.ErrNothingNew, obs.Code)
+		return obs, fmt.Errorf("%w: telcell: %s, but the sums make no sense", payments.ErrUnclear, obs.Code)
 	}
 	obs.Foreign = (o.ProviderRef != "" && b.invoice != o.ProviderRef) || (o.Reference != "" && b.reference != o.Reference)
 	obs.Status, obs.PaidAt = status, b.paid

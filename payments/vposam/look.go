@@ -38,7 +38,7 @@ func (p *Provider) observe(s session, merchant string, o payments.Order) (paymen
 	}
 	status, known := p.cfg.Statuses[s.Status]
 	if !known || (s.ID == "" && s.Order == "") {
-		return obs, fmt.Errorf("%w: vposam: status %q", payments.ErrNothingNew, s.Status)
+		return obs, fmt.Errorf("%w: vposam: status %q", payments.ErrUnclear, s.Status)
 	}
 	obs.Status = status
 	obs.Foreign = (s.ID != "" && s.ID != o.ProviderRef) || (s.Order != "" && s.Order != o.Reference) ||
@@ -52,14 +52,14 @@ func (p *Provider) observe(s session, merchant string, o payments.Order) (paymen
 	}
 	if !ok {
 		obs.Status = ""
-		return obs, fmt.Errorf("%w: vposam: paid, but the amounts make no sense", payments.ErrNothingNew)
+		return obs, fmt.Errorf("%w: vposam: paid, but the amounts make no sense", payments.ErrUnclear)
 	}
 	if obs.Captured, ok = p.inward(captured, s.Currency); ok {
 		obs.Refunded, ok = p.inward(refunded, s.Currency)
 	}
 	if !ok {
 		obs.Status, obs.Captured = "", payments.Money{}
-		return obs, fmt.Errorf("%w: vposam: paid, but the amount is out of bounds", payments.ErrNothingNew)
+		return obs, fmt.Errorf("%w: vposam: paid, but the amount is out of bounds", payments.ErrUnclear)
 	}
 	for _, d := range s.Disputes {
 		if kind, known := disputeKinds[d.Status]; known {
