@@ -167,6 +167,7 @@ func TestBadSignaturesAreRefusedAndLogged(t *testing.T) {
 			d.work()
 			paid := d.Read(in.ID)
 			require.Equal(t, [2]any{state.Paid, int64(1_500_000)}, [2]any{paid.Status, paid.Paid})
+			d.rests(in)
 			facts := len(d.facts(in))
 			require.Equal(t, http.StatusOK, d.hand(genuine), "a repetition is acknowledged")
 			d.work()
@@ -178,6 +179,20 @@ func TestBadSignaturesAreRefusedAndLogged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rests requires that the payment's evidence names the notice, when it came, that its signature was good, and when all was verified.
+func (d *desk) rests(in payments.Invoice) {
+	d.Helper()
+	d.In(func(ctx context.Context, tx *tenants.Tx) error {
+		var signature string
+		var came, verified time.Time
+		err := tx.QueryRow(ctx, `SELECT f.evidence->>'signature', n.received_at, f.at FROM facts f JOIN notices n ON n.id::text = f.evidence->>'notice'
+			WHERE f.invoice_id = $1 AND f.status = 'paid' AND abs(extract(epoch FROM (f.evidence->>'notice_received_at')::timestamptz - n.received_at)) < 0.001`, in.ID).Scan(&signature, &came, &verified)
+		require.Equal(d, "good", signature)
+		require.False(d, verified.Before(came))
+		return err
+	})
 }
 
 // addressOf is another tenant's address for notices of this acquirer, connected with secrets of its own.

@@ -73,7 +73,7 @@ func (s *Service) precheck(ctx context.Context, tx *tenants.Tx, conn uuid.UUID, 
 
 // tell records what an authentic notice itself proves, for an acquirer without a status call. When our answer decides
 // about the money, what would need a person is refused instead: the acquirer then gives it back at once.
-func (s *Service) tell(ctx context.Context, tx *tenants.Tx, provider Provider, notice uuid.UUID, a Attempt, seen Observation) (Outcome, error) {
+func (s *Service) tell(ctx context.Context, tx *tenants.Tx, provider Provider, notice uuid.UUID, received time.Time, a Attempt, seen Observation) (Outcome, error) {
 	in, err := lock(ctx, tx, a.InvoiceID)
 	if err != nil {
 		return Broken, err
@@ -89,7 +89,7 @@ func (s *Service) tell(ctx context.Context, tx *tenants.Tx, provider Provider, n
 	if _, decides := provider.(Replier); why != "" && decides {
 		return Rejected, s.reject(ctx, tx, notice, in, seen, why)
 	}
-	return Accepted, s.observe(ctx, tx, in, a, seen, evidence{Source: "notice", Notice: notice.String()})
+	return Accepted, s.observe(ctx, tx, in, a, seen, evidence{Source: "notice"}.noticed(notice, received, true))
 }
 
 // unwanted says why a told payment should not be kept, as a kind of review; empty when it simply pays.
@@ -150,7 +150,7 @@ func (s *Service) told(ctx context.Context, tx *tenants.Tx, conn Connection, not
 	if _, err := tx.Exec(ctx, `UPDATE notices SET attempt_id = $2 WHERE id = $1`, notice, a.ID); err != nil {
 		return Broken, fmt.Errorf("match notice: %w", err)
 	}
-	return s.tell(ctx, tx, provider, notice, a, seen)
+	return s.tell(ctx, tx, provider, notice, n.ReceivedAt, a, seen)
 }
 
 // raiseOrphan accounts for money that names no attempt of ours; the deal is found by our order number.

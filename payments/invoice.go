@@ -314,9 +314,11 @@ func (s *Service) urls(ctx context.Context, tx *tenants.Tx, invoices []uuid.UUID
 
 // evidence is what a fact rests on. It holds no secret and nothing personal.
 type evidence struct {
-	Source     string          `json:"source"`       // status_answer, notice, person, timer, pay_page
-	By         tenants.Actor   `json:"by,omitempty"` // of a person's word
-	Notice     string          `json:"notice,omitempty"`
+	Source     string          `json:"source"`           // status_answer, notice, person, timer, pay_page
+	By         tenants.Actor   `json:"by,omitempty"`     // of a person's word
+	Notice     string          `json:"notice,omitempty"` // that told, or made us ask
+	NoticeAt   *time.Time      `json:"notice_received_at,omitempty"`
+	Signature  string          `json:"signature,omitempty"` // of the notice: good, or none where it is not signed
 	RequestID  string          `json:"request_id,omitempty"`
 	Code       string          `json:"code,omitempty"`
 	PaidAt     *time.Time      `json:"acquirer_paid_at,omitempty"`

@@ -190,6 +190,8 @@ type filed struct {
 	ReceivedAt   time.Time `db:"received_at"`
 }
 
+const filedColumns = `id, connection_id, reference, provider_ref, authentic, received_at`
+
 // patience is how long a notice may wait for the attempt it names before its money counts as an orphan.
 const patience = time.Minute
 
@@ -201,7 +203,7 @@ func (s *Service) Match(ctx context.Context, id tenants.ID, notice uuid.UUID) (t
 	var a Attempt
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		var err error
-		if f, err = one(tenants.Row[filed](ctx, tx, `SELECT id, connection_id, reference, provider_ref, authentic, received_at FROM notices WHERE id = $1`, notice)); err != nil {
+		if f, err = one(tenants.Row[filed](ctx, tx, `SELECT `+filedColumns+` FROM notices WHERE id = $1`, notice)); err != nil {
 			return err
 		}
 		if conn, err = s.connection(ctx, tx, f.ConnectionID); err != nil {
@@ -218,7 +220,7 @@ func (s *Service) Match(ctx context.Context, id tenants.ID, notice uuid.UUID) (t
 	case err != nil:
 		return time.Time{}, err
 	case a.ID != uuid.Nil:
-		return time.Time{}, s.Verify(ctx, id, a.ID, evidence{Source: "status_answer", Notice: f.ID.String()})
+		return time.Time{}, s.Verify(ctx, id, a.ID, evidence{Source: "status_answer"}.noticed(f.ID, f.ReceivedAt, f.Authentic))
 	case s.Now().Sub(f.ReceivedAt) < patience:
 		return s.Now().Add(2 * time.Second), nil
 	}
@@ -248,5 +250,5 @@ func (s *Service) orphan(ctx context.Context, id tenants.ID, conn Connection, f 
 	if err != nil || a.ID == uuid.Nil {
 		return err
 	}
-	return s.Verify(ctx, id, a.ID, evidence{Source: "status_answer", Notice: f.ID.String()})
+	return s.Verify(ctx, id, a.ID, evidence{Source: "status_answer"}.noticed(f.ID, f.ReceivedAt, f.Authentic))
 }

@@ -55,7 +55,7 @@ type deed struct {
 // double's own books are equal to the last unit. DEALPAY_STORM_PAYMENTS says how many payments there are in all (10000
 // for the long run); DEALPAY_STORM_SEED repeats a run, as far as the goroutines of the doubles let it.
 func TestNoMisbehaviourOfAnAcquirerCostsAUnit(t *testing.T) {
-	payments := setting("DEALPAY_STORM_PAYMENTS", 140)
+	payments := setting("DEALPAY_STORM_PAYMENTS", 105)
 	seed := setting("DEALPAY_STORM_SEED", int(time.Now().UnixNano()%1_000_000))
 	for _, key := range slices.Sorted(maps.Keys(rigs)) {
 		t.Run(key, func(t *testing.T) {

@@ -177,6 +177,12 @@ func (s *Service) observe(ctx context.Context, tx *tenants.Tx, in Invoice, a Att
 	if json.Valid(seen.Raw) {
 		because.Answer = seen.Raw
 	}
+	news := seen.Status != a.Status || seen.Refunded.Minor != a.Refunded || len(seen.Disputes)+len(seen.Failed) > 0
+	if news && because.Notice == "" && because.Source == "status_answer" {
+		if err := because.after(ctx, tx, a); err != nil {
+			return err
+		}
+	}
 	fact := state.Fact{Kind: state.Observed, At: s.Now(), Attempt: a.ID.String(), Status: seen.Status}
 	if seen.Status == state.AttemptPaid {
 		fact.Amount, fact.Foreign = seen.Captured, seen.Foreign
@@ -197,6 +203,28 @@ func (s *Service) observe(ctx context.Context, tx *tenants.Tx, in Invoice, a Att
 		found = append(found, finding{state.Fact{Kind: d.Status, At: s.Now(), Attempt: a.ID.String(), Ref: d.Ref, Amount: d.Amount}, because})
 	}
 	return s.record(ctx, tx, in, tenants.Acquirer, "", found...)
+}
+
+// noticed says which notice this rests on.
+func (e evidence) noticed(id uuid.UUID, received time.Time, authentic bool) evidence {
+	e.Notice, e.NoticeAt, e.Signature = id.String(), &received, "none"
+	if authentic {
+		e.Signature = "good"
+	}
+	return e
+}
+
+// after names the notice that made us ask: the newest since we asked before.
+func (e *evidence) after(ctx context.Context, tx *tenants.Tx, a Attempt) error {
+	f, err := one(tenants.Row[filed](ctx, tx, `SELECT `+filedColumns+` FROM notices WHERE attempt_id = $1
+		AND received_at > coalesce($2, '-infinity'::timestamptz) ORDER BY received_at DESC LIMIT 1`, a.ID, a.CheckedAt))
+	if err == nil {
+		*e = e.noticed(f.ID, f.ReceivedAt, f.Authentic)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // CheckInvoice asks now about every attempt of the invoice that may still change, and about paid ones too: money may
