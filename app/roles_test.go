@@ -18,7 +18,7 @@ var (
 	forManagers = []string{"GET /card", "POST /invoices", "GET /invoices", "GET /invoices/:id", "PATCH /invoices/:id", "POST /invoices/:id/send",
 		"POST /invoices/:id/cancel", "POST /invoices/:id/check", "GET /invoices/:id/history", "GET /deals/:deal_id", "GET /exceptions",
 		"POST /exceptions/:id/resolve", "POST /invoices/:id/replace", "GET /invoices/:id/message", "POST /deals/:deal_id/plan"}
-	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports", "GET /settings",
+	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports", "GET /settings", "GET /people",
 		"GET /reconciliations", "POST /reconciliations", "GET /reconciliations/:id", "POST /reconciliations/:id/mismatches/:n", "POST /registers",
 		"GET /registers/:acquirer/mapping", "PUT /registers/:acquirer/mapping", "POST /periods/:month/lock",
 		"GET /mismatches", "GET /registers", "GET /periods"}, forManagers...)

@@ -113,7 +113,7 @@ func (h *house) api(r *gin.RouterGroup) {
 	r.GET("/settings/mail", office, w.GetMailbox)
 	r.PUT("/settings/mail", office, w.PutMailbox)
 	r.DELETE("/settings/mail", office, w.DeleteMailbox)
-	r.GET("/people", office, w.ListPeople)
+	r.GET("/people", books, w.ListPeople)
 	r.PUT("/people/:id", office, w.PutPerson)
 	r.GET("/pipelines", office, w.ListPipelines)
 	r.PUT("/acquirers/:acquirer", office, w.ConnectAcquirer)

@@ -435,7 +435,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who has opened Dealpay in the CRM, and what they may do (administrators) */
+        /** Who has opened Dealpay in the CRM, and what they may do (accountants) */
         get: operations["listPeople"];
         put?: never;
         post?: never;

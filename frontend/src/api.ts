@@ -23,35 +23,44 @@ export interface Sessions {
   session(refused?: string): Promise<string>
 }
 
-interface Call { method?: string; body?: unknown; key?: string; signal?: AbortSignal }
+interface Call { method?: string; body?: unknown; key?: string; type?: string; patient?: boolean }
 
 /** Api speaks to /api/v1 with the page's session and renews it once when it is refused. */
 export class Api {
-  constructor(private sessions: Sessions, private lang: string, private base = '/api/v1', private send: typeof fetch = (...a) => fetch(...a)) {}
+  constructor(private sessions: Sessions, private lang: string, private base = '/api/v1', private reach: typeof fetch = (...a) => fetch(...a)) {}
 
   get<T>(path: string): Promise<T> { return this.call(path) }
   post<T>(path: string, body: unknown = {}, key?: string): Promise<T> { return this.call(path, {method: 'POST', body, key}) }
   put<T>(path: string, body: unknown): Promise<T> { return this.call(path, {method: 'PUT', body}) }
   patch<T>(path: string, body: unknown): Promise<T> { return this.call(path, {method: 'PATCH', body}) }
   delete(path: string): Promise<void> { return this.call(path, {method: 'DELETE'}) }
+  /** send gives a file to the server as it is. */
+  send<T>(path: string, file: Blob, type: string): Promise<T> { return this.call(path, {method: 'POST', body: file, type, patient: true}) }
+  /** file begins to read an answer of any length. */
+  file(path: string): Promise<Response> { return this.answer(path, {patient: true}) }
 
   private async call<T>(path: string, call: Call = {}): Promise<T> {
+    const answer = await this.answer(path, call)
+    return (answer.status === 204 ? undefined : await answer.json()) as T
+  }
+
+  private async answer(path: string, call: Call): Promise<Response> {
     const session = await this.sessions.session()
     let answer = await this.once(path, call, session)
     if (answer.status === 401) answer = await this.once(path, call, await this.sessions.session(session))
     if (!answer.ok) throw await problemOf(answer)
-    return (answer.status === 204 ? undefined : await answer.json()) as T
+    return answer
   }
 
   private async once(path: string, call: Call, session: string): Promise<Response> {
     const headers: Record<string, string> = {Authorization: `Bearer ${session}`, 'Accept-Language': this.lang}
-    if (call.body !== undefined) headers['Content-Type'] = 'application/json'
+    if (call.body !== undefined) headers['Content-Type'] = call.type ?? 'application/json'
     if (call.key) headers['Idempotency-Key'] = call.key
     try {
-      return await this.send(this.base + path, {
+      return await this.reach(this.base + path, {
         method: call.method ?? 'GET', headers, cache: 'no-store',
-        body: call.body === undefined ? undefined : JSON.stringify(call.body),
-        signal: AbortSignal.timeout(20_000),
+        body: call.body === undefined ? undefined : call.type ? call.body as Blob : JSON.stringify(call.body),
+        signal: call.patient ? undefined : AbortSignal.timeout(20_000),
       })
     } catch {
       throw new Problem(0, 'offline', '', '')

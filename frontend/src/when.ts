@@ -4,8 +4,8 @@ export interface Clock { lang: string; zone: string }
 const dayKey = (date: Date, zone: string) =>
   new Intl.DateTimeFormat('en-CA', {timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit'}).format(date)
 
-// Browsers know no Armenian, so its months are here.
-const months = ['հնվ', 'փտվ', 'մրտ', 'ապր', 'մյս', 'հնս', 'հլս', 'օգս', 'սեպ', 'հոկ', 'նոյ', 'դեկ']
+/** Browsers know no Armenian, so its months are here. */
+export const months = ['հնվ', 'փտվ', 'մրտ', 'ապր', 'մյս', 'հնս', 'հլս', 'օգս', 'սեպ', 'հոկ', 'նոյ', 'դեկ']
 
 /** when writes a moment briefly: the time alone today, otherwise the day too, and the year when it is another. */
 export function when(iso: string, {lang, zone}: Clock, now: Date): string {

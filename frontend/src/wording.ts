@@ -17,7 +17,7 @@ const byStatus: Record<number, string> = {0: 'offline', 400: 'refused', 401: 'se
 /** wording turns whatever was thrown into words for a person. The server's own detail is English. */
 export function wording(thrown: unknown, say: Say): Trouble {
   const p: Problem = thrown instanceof NoSession ? new Problem(401, 'session', '', '') : problem(thrown)
-  const known = byCode[p.code]
+  const known = byCode[p.code] ?? (say.has(`problem.${p.code}.title`) ? p.code : undefined)
   let key = known ?? byStatus[p.status] ?? (p.status > 501 ? 'away' : 'broken')
   if (!say.has(`problem.${key}.title`)) key = 'broken' // the rest of the words could not be loaded
   const detail = !known && say.lang === 'en' && p.status >= 400 && p.status < 500 && p.detail && key !== 'session' ? p.detail : say(`problem.${key}.detail`)

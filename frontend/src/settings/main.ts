@@ -15,9 +15,9 @@ async function start() {
   const state = {...readState(), page: 'settings' as const}
   const host = hostOf(state)
   const lang = pick(state.lang || host.lang || navigator.language)
-  const [{words, more}, settings] = await Promise.all([vocabulary(lang), own[`./words/${lang}.json`]?.()])
+  const [{words, more}, settings, books] = await Promise.all([vocabulary(lang), own[`./words/${lang}.json`]?.(), own[`./words/${lang}.books.json`]?.()])
   await more()
-  Object.assign(words, settings?.default)
+  Object.assign(words, settings?.default, books?.default)
   document.documentElement.lang = lang
   createApp(Settings, {state, api: new Api(host, lang), host, say: speak(lang, words)}).use(b24ui).mount('#app')
 }

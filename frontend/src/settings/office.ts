@@ -13,8 +13,19 @@ export interface Office {
   say: Say
   view: ShallowRef<SettingsView>
   when: (iso: string | null | undefined) => string
+  zone: () => string
   /** word is the word of a key, or the fallback when there is none. */
   word: (key: string, fallback: string) => string
+  /** who words an actor, or the role that a thing waits for. */
+  who: (actor: string, name?: string) => string
+  /** pay is how money is taken and given back; undefined until loadPay has run. */
+  pay: ShallowRef<Schemas['PaymentSettings'] | undefined>
+  loadPay: () => Promise<void>
+  /** keepPay saves the payment settings, the given ones changed. */
+  keepPay: (changes: Partial<Schemas['PaymentSettings']>) => Promise<void>
+  /** people have opened Dealpay in this CRM; empty until loadPeople has run. */
+  people: ShallowRef<Schemas['Person'][]>
+  loadPeople: () => Promise<void>
   /** keep saves all settings of the tenant, the given ones changed. */
   keep: (changes: Partial<Schemas['Settings']>) => Promise<void>
 }
@@ -32,8 +43,24 @@ export function useOffice(): Office {
 export function makeOffice(api: Api, host: Host, say: Say, first: SettingsView): Office {
   const view = shallowRef(first)
   const zone = computed(() => usableZone(view.value.settings.time_zone))
+  const pay = shallowRef<Schemas['PaymentSettings']>()
+  const people = shallowRef<Schemas['Person'][]>([])
+  const loadPay = async () => { pay.value = await api.get('/settings/payments') }
   return {
-    api, host, say, view,
+    api, host, say, view, pay, people, loadPay,
+    zone: () => zone.value,
+    who: (name, known = '') => {
+      const id = name.replace(/^\w+:/, '')
+      if (known) return known
+      if (name.startsWith('user:')) return people.value.find(p => p.id === id)?.name || say('actor.user', {id})
+      if (name.startsWith('key:')) return `${say('actor.key')} ${id}`
+      return say.has('role.' + name) ? say('role.' + name) : say.has('actor.' + name) ? say('actor.' + name) : name
+    },
+    loadPeople: async () => { people.value = (await api.get<Schemas['PersonPage']>('/people')).items },
+    keepPay: async changes => {
+      await loadPay() // another part of the page, or another administrator, may have saved meanwhile
+      pay.value = await api.put('/settings/payments', {...pay.value, ...changes})
+    },
     when: iso => (iso ? when(iso, {lang: say.lang, zone: zone.value}, new Date()) : ''),
     word: (key, fallback) => (say.has(key) ? say(key) : fallback),
     keep: async changes => {
@@ -68,13 +95,14 @@ export function useAction(office: Office): Action {
 }
 
 /** useList reads a list page by page. */
-export function useList<T>(office: Office, path: string) {
+export function useList<T>(office: Office, address: string | (() => string)) {
   const items = shallowRef<T[]>([])
   const next = ref<string | null>(null)
   const loaded = ref(false)
   const {busy, trouble, run} = useAction(office)
   const read = (after = '') => run(async () => {
-    const page = await office.api.get<{items: T[]; next: string | null}>(after ? `${path}?after=${encodeURIComponent(after)}` : path)
+    const path = typeof address === 'string' ? address : address()
+    const page = await office.api.get<{items: T[]; next: string | null}>(after ? `${path}${path.includes('?') ? '&' : '?'}after=${encodeURIComponent(after)}` : path)
     items.value = after ? [...items.value, ...page.items] : page.items
     next.value = page.next
     loaded.value = true

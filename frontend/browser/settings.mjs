@@ -1,0 +1,248 @@
+// The settings pages in a real browser, as the administrator of a CRM uses them: connects an acquirer with wrong and right
+// credentials, maps a stage, routes, connects a mail server, imports a register and sees what differs, locks a month, takes
+// an export, gives a role. Every section is looked at for what readers with a screen reader or weak eyes would meet. Takes
+// the demo's ready file; with SHOTS=folder it leaves pictures there.
+import {readFileSync} from 'node:fs'
+import {mkdir} from 'node:fs/promises'
+import {createServer} from 'node:net'
+import {dirname} from 'node:path'
+import AxeBuilder from '@axe-core/playwright'
+import {chromium} from 'playwright-core'
+
+const ready = JSON.parse(readFileSync(process.argv.at(-1), 'utf8'))
+const port = new URL(ready.standins_url).port
+const shots = process.env.SHOTS
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+})
+const day = offset => new Date(Date.now() + 4 * 3_600_000 + offset * 86_400_000).toISOString().slice(0, 10) // in Yerevan
+const check = (good, what) => {
+  if (!good) throw new Error(what)
+}
+
+/** api speaks to the app as the tenant's integrator. */
+async function api(tenant, method, path, body) {
+  const answer = await fetch(`${ready.app_url}/api/v1${path}`, {method, body: body && JSON.stringify(body),
+    headers: {Authorization: `Bearer ${tenant.api_key}`, 'Content-Type': 'application/json', 'Idempotency-Key': `settings-${Math.random()}`}})
+  check(answer.ok, `${method} ${path} answered ${answer.status}: ${answer.ok ? '' : await answer.clone().text()}`)
+  return answer.json()
+}
+
+/** mailServer takes any letter, so that there is a server to be let in to. */
+function mailServer() {
+  const server = createServer(socket => {
+    socket.on('error', () => {})
+    socket.write('220 mail\r\n')
+    socket.on('data', data => {
+      const said = data.toString().slice(0, 4).toUpperCase()
+      socket.write(said === 'EHLO' ? '250-mail\r\n250 8BITMIME\r\n' : said === 'QUIT' ? '221 bye\r\n' : '250 ok\r\n')
+      if (said === 'QUIT') socket.end()
+    })
+  })
+  return new Promise(resolve => server.listen(0, '127.0.0.1', () => resolve(server)))
+}
+
+/** open opens the settings page as one of the CRM's users, the first being the administrator. */
+async function open(context, tenant, user = 0, lang = '') {
+  const page = await context.newPage()
+  const base = `http://${tenant.account}.localhost:${port}`
+  await page.goto(base + '/', {waitUntil: 'domcontentloaded'})
+  if (lang && tenant.crm === 'bitrix24') await page.locator('[name=lang]').selectOption(lang).catch(() => {})
+  await page.locator('[data-testid^=login-]').nth(user).click()
+  if (tenant.crm === 'bitrix24') await page.goto(base + '/market/app/')
+  else {
+    await page.goto(base + '/settings/widgets/')
+    await page.getByTestId('advanced').first().click()
+  }
+  return {page, frame: page.frameLocator('iframe').first()}
+}
+
+/** pick chooses from one of the kit's selects. */
+async function pick(frame, testid, name) {
+  await frame.getByTestId(testid).first().click()
+  await frame.getByRole('option', {name, exact: true}).first().click()
+}
+
+async function jobs(frame, page, tenant) {
+  const go = async (section, tab) => {
+    await frame.getByTestId(`section-${section}`).click()
+    if (tab) await frame.getByTestId(`tab-${tab}`).click()
+  }
+  const saved = () => frame.getByText('Saved.', {exact: true}).waitFor()
+
+  await go('acquirers')
+  await frame.getByTestId('connect-idram').click()
+  await frame.locator('[name=account]').fill('100000114')
+  await frame.locator('[name=secret]').fill('')
+  await frame.getByTestId('keep').click() // the browser itself asks for what is missing
+  await frame.getByTestId('acquirer-idram').locator('[name=secret]').fill('demo-idram-secret')
+  await frame.getByTestId('keep').click()
+  await frame.getByText('Idram is connected.').waitFor()
+  await frame.getByTestId('connect-stripe').click()
+  for (const [name, value] of Object.entries({secret_key: 'sk_test_wrong', webhook_secret: 'whsec_test_demo'})) await frame.locator(`[name=${name}]`).fill(value)
+  await frame.getByTestId('keep').click()
+  await frame.getByText('The credentials do not work').waitFor()
+  await frame.locator('[name=secret_key]').fill('sk_test_demo')
+  await frame.getByTestId('keep').click()
+  await frame.getByText('Stripe is connected.').waitFor()
+  await pick(frame, 'route-currency', 'USD')
+  await frame.getByTestId('route-acquirers').click()
+  await frame.getByRole('option', {name: 'Stripe'}).click()
+  await page.keyboard.press('Escape')
+  await frame.getByTestId('route-add').click()
+  await frame.getByTestId('save').click()
+  await saved()
+  check((await api(tenant, 'GET', '/settings/payments')).routes[0].acquirers[0] === 'stripe', 'the rule was not kept')
+
+  await go('deals')
+  await frame.getByTestId('stage-awaiting_payment').first().click()
+  await frame.getByRole('option', {name: /\(won\)/}).first().click()
+  await frame.getByText('cannot win a deal').first().waitFor()
+  check(await frame.getByTestId('save').isDisabled(), 'a deal that is not paid could be won')
+  await pick(frame, 'stage-awaiting_payment', 'Do not move')
+  await frame.getByTestId('stage-expired').first().click()
+  await frame.getByRole('option').nth(2).click()
+  await frame.getByText('1 change to save').waitFor()
+  await frame.getByTestId('save').click()
+  await saved()
+
+  await go('links', 'mail')
+  const server = await mailServer()
+  try {
+    await frame.getByTestId('mail-host').fill('nowhere.localhost')
+    await pick(frame, 'mail-security', 'Not encrypted, without a password')
+    await frame.getByTestId('mail-port').fill('1')
+    await frame.getByTestId('mail-sender').fill('pay@example.com')
+    await frame.getByTestId('mail-save').click()
+    await frame.getByText('The mail server cannot be reached').waitFor()
+    await frame.getByTestId('mail-host').fill('localhost')
+    await frame.getByTestId('mail-port').fill(String(server.address().port))
+    await frame.getByTestId('mail-save').click()
+    await frame.getByTestId('mailbox').waitFor()
+  } finally {
+    server.close()
+  }
+  await frame.getByTestId('tab-messages').click()
+  await frame.getByTestId('message-begin').click()
+  await frame.getByTestId('save').click()
+  await saved()
+  await frame.getByTestId('tab-rules').click()
+  await pick(frame, 'rate-from', 'USD')
+  await frame.getByTestId('rate-rate').fill('387,5')
+  await frame.getByTestId('rate-add').click()
+  await frame.getByTestId('limit-amount').fill('500000')
+  await frame.getByTestId('limit-add').click()
+  await frame.getByTestId('save').click()
+  await saved()
+
+  await go('books', 'registers')
+  await pick(frame, 'register-acquirer', 'VPOS.am')
+  await frame.getByTestId('register-file').setInputFiles({name: 'register.csv', mimeType: 'text/csv',
+    buffer: Buffer.from(`Order;Amount;Fee;Settled\nSTRANGE-1;1500.00;15.00;${day(-1)}\n`)})
+  for (const [column, heading] of Object.entries({amount: 'Amount', date: 'Settled', reference: 'Order', fee: 'Fee'})) await pick(frame, `column-${column}`, heading)
+  await frame.getByTestId('register-import').click()
+  await frame.getByText('1 new line was imported.').waitFor()
+  await frame.getByTestId('tab-days').click()
+  await pick(frame, 'compare-acquirer', 'VPOS.am')
+  await frame.getByTestId('compare').click()
+  await frame.getByTestId('mismatch').waitFor()
+  await frame.getByTestId('judge-explained').click()
+  await frame.getByTestId('judge-reason').fill('Paid to another shop of ours')
+  await frame.getByTestId('judge').click()
+  await frame.getByText('Paid to another shop of ours').waitFor()
+  await frame.getByTestId('tab-exports').click()
+  const download = page.waitForEvent('download')
+  await frame.getByTestId('export').click()
+  check(/\.xlsx$/.test((await download).suggestedFilename()), 'no workbook came')
+  await frame.getByTestId('tab-months').click()
+  const month = frame.locator('[data-testid^=month-]').nth(1)
+  await month.getByRole('button').click()
+  await month.getByRole('button', {name: 'Lock', exact: true}).click()
+  await month.getByText('Locked').waitFor()
+
+  await go('people')
+  const manager = frame.getByTestId('person').filter({has: frame.locator('[data-testid^=role-]')}).first()
+  await manager.locator('[data-testid^=role-]').click()
+  await frame.getByRole('option', {name: 'Accountant'}).click()
+  await frame.getByTestId('save').click()
+  await saved()
+
+  await go('audit')
+  await pick(frame, 'audit-action', 'People')
+  await frame.getByTestId('audit-search').click()
+  await frame.getByTestId('entry').filter({hasText: 'Role changed'}).waitFor()
+}
+
+const parts = [['overview'], ['acquirers'], ['deals'], ['links', 'page'], ['links', 'messages'], ['links', 'mail'], ['links', 'rules'], ['people'], ['exceptions'],
+  ['books', 'days'], ['books', 'differences'], ['books', 'registers'], ['books', 'exports'], ['books', 'receipts'], ['books', 'months'], ['audit'], ['keys']]
+
+/** inspect goes through all sections and requires that no reader is shut out, and that nothing is wider than its frame. */
+async function inspect(page, frame, name) {
+  for (const [section, tab] of parts) {
+    if (await frame.getByTestId('jump').isVisible()) await frame.getByTestId('jump').selectOption(section)
+    else await frame.getByTestId(`section-${section}`).click()
+    if (tab) await frame.getByTestId(`tab-${tab}`).click()
+    await page.waitForLoadState('networkidle')
+    const inner = page.frames().find(f => f !== page.mainFrame() && /settings|market|app/.test(f.url())) ?? page.frames().at(-1)
+    const wide = await inner.evaluate(() => document.documentElement.scrollWidth > innerWidth)
+    check(!wide, `${section} ${tab ?? ''} is wider than its frame`)
+    const {violations} = await new AxeBuilder({page}).include(['iframe', '.settings']).analyze()
+    const serious = violations.filter(v => v.impact === 'serious' || v.impact === 'critical')
+    check(serious.length === 0, `${section} ${tab ?? ''}: ${serious.map(v => `${v.id} at ${v.nodes[0].target.join(' ')}`).join('; ')}`)
+    if (shots) await page.locator('iframe').first().screenshot({path: `${shots}/${name}-${section}${tab ? '-' + tab : ''}.png`})
+  }
+}
+
+/** trouble leaves something to look at: a payment of the wrong amount, and one that is right. */
+async function trouble(tenant) {
+  for (const [deal, outcome] of [['4', 'wrong_amount'], ['5', 'paid']]) {
+    const made = await api(tenant, 'POST', '/invoices', {deal_id: deal, amount: {minor: 1_000_000, currency: 'AMD'}})
+    const paying = await fetch(`${made.url}/pay`, {method: 'POST', redirect: 'manual'})
+    const url = paying.headers.get('location')
+    const paid = await fetch(`${ready.control[tenant.acquirer]}/pay`, {method: 'POST', body: JSON.stringify({url, outcome, notices: 1}), headers: {'Content-Type': 'application/json'}})
+    check(paid.ok, `paying answered ${paid.status}`)
+    for (let tries = 0; (await api(tenant, 'GET', `/invoices/${made.id}`)).status === 'awaiting_payment'; tries++) {
+      check(tries < 60, 'a payment was not learnt of')
+      await new Promise(resolve => setTimeout(resolve, 250))
+    }
+  }
+}
+
+async function run(tenant) {
+  const context = await browser.newContext({viewport: {width: 1440, height: 1000}, locale: 'en-GB', acceptDownloads: true})
+  context.setDefaultTimeout(40_000)
+  const visitor = await browser.newContext({viewport: {width: 1200, height: 900}, locale: 'en-GB'})
+  visitor.setDefaultTimeout(40_000)
+  try {
+    await trouble(tenant)
+    const refused = await open(visitor, tenant, 1)
+    if (tenant.crm === 'bitrix24') await refused.frame.getByText('Not for your role').waitFor()
+    const {page, frame} = await open(context, tenant)
+    await frame.getByTestId('health-crm').waitFor()
+    await jobs(frame, page, tenant)
+    await inspect(page, frame, tenant.crm)
+    if (tenant.crm === 'bitrix24') {
+      await refused.page.reload()
+      await refused.frame.getByTestId('section-books').waitFor()
+      check(await refused.frame.getByTestId('section-acquirers').count() === 0, 'an accountant sees the acquirers')
+    }
+    console.log(`ok    ${tenant.crm}: an administrator did everything on the settings page`)
+  } catch (error) {
+    const shot = `${dirname(process.argv.at(-1))}/settings-${tenant.crm}.png`
+    await context.pages().at(-1)?.screenshot({path: shot, fullPage: true}).catch(() => {})
+    console.log(`FAIL  ${tenant.crm}: ${error.message.split('\n')[0]} (see ${shot})`)
+    return false
+  } finally {
+    await context.close()
+    await visitor.close()
+  }
+  return true
+}
+
+if (shots) await mkdir(shots, {recursive: true})
+let good = true
+for (const tenant of ready.tenants.filter(t => t.crm !== 'kommo')) good = await run(tenant) && good
+await browser.close()
+process.exit(good ? 0 : 1)
