@@ -55,7 +55,7 @@ func (s *Service) settings(ctx context.Context, w caller) (api.SettingsView, err
 		}
 		view = api.SettingsView{Crm: api.SettingsViewCrm(t.CRM), Domain: t.Domain, Name: t.Name, Role: api.Role(w.by.Role),
 			Settings: settingsView(t.Settings), Version: s.Version}
-		view.Health = api.Health{Status: api.HealthStatus(t.Status), Failures: []api.Failure{}}
+		view.Health = api.Health{Status: api.HealthStatus(t.Status), Failures: []api.Failure{}, LastCalls: []api.LastCall{}, BusyMethods: []api.BusyMethod{}}
 		if t.CRM != string(crm.Bitrix24) {
 			view.ConnectUrl = s.PublicURL + "/" + t.CRM + "/connect"
 		}
