@@ -4,10 +4,10 @@ const acquirer = (key, name, changes = {}) => ({acquirer: key, name, connected: 
   currencies: ['AMD'], refunds: true, fields: [field('login', 'API login'), field('password', 'API password', true)], ...changes})
 
 export const settings = {
-  crm: 'bitrix24', domain: 'acme.bitrix24.com', name: 'Acme', connect_url: '', version: '1.0.0',
+  crm: 'bitrix24', domain: 'acme.bitrix24.com', name: 'Acme', connect_url: '', version: '1.0.0', role: 'admin',
   settings: {language: 'en', time_zone: 'Asia/Yerevan', link_hours: 72, merchant: 'Oak & Stone', accent: '#0f766e', stages: {0: {awaiting_payment: 'C2', paid: 'WON'}}},
   health: {status: 'active', status_why: '', token_at: '2025-03-10T07:00:00Z', token_expires_at: '2025-03-10T09:00:00Z', setup: true, waiting: 2, oldest_waiting_at: '2025-03-10T08:04:00Z',
-    failed: 1, failures: [{id: 7, kind: 'push', key: '41', since: '2025-03-10T07:10:00Z', reason: 'refused'}], paused_until: null, paused_why: '', last_call_at: '2025-03-10T08:04:30Z', head_room: 0.92},
+    failed: 1, failures: [{id: 7, kind: 'push', key: '41', since: '2025-03-10T07:10:00Z', reason: 'refused'}], paused_until: null, paused_why: '', last_call_at: '2025-03-10T08:04:30Z', head_room: 0.92, blocked_until: null, busy_methods: [], last_calls: [{at: '2025-03-10T08:04:30Z', what: 'write', deals: 3, outcome: 'ok', took_ms: 120}]},
   acquirers: [acquirer('vpos_am', 'VPOS.am', {connected: true, test: true, checked_at: '2025-03-10T06:00:00Z'}), acquirer('idram', 'Idram', {refunds: false, fields: [field('account', 'EDP_REC_ACCOUNT'), field('secret', 'Secret key', true)]}),
     acquirer('stripe', 'Stripe', {currencies: []})],
 }
