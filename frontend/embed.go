@@ -40,6 +40,15 @@ func words(page, lang string) string {
 
 var files, _ = dist.ReadDir("dist") // it is embedded, so it can be read
 
+// Sheet returns a stylesheet that a page carries inside; empty when the front end was not built.
+func Sheet(name string) string {
+	sheet, err := dist.ReadFile("dist/" + name + ".css")
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSpace(sheet))
+}
+
 // Slot is the place in a page where its state goes, as JSON with <, > and & escaped (json.Marshal does so).
 const Slot = `<script type="application/json" id="dealpay-state"></script>`
 

@@ -83,17 +83,28 @@ func (s *Service) fill(page *paypage.Page, v payments.Visit) {
 		page.Amount = in.Amount()
 	}
 	page.Paid, page.Total = payments.Money{Minor: in.Paid, Currency: in.Currency}, in.Amount()
+	if in.Rate != "" {
+		page.Claim, page.Rate = in.Claim(), in.Rate
+	}
+	if in.DueAt != nil {
+		page.Due = *in.DueAt
+	}
 	if zone, err := time.LoadLocation(v.Tenant.Settings.TimeZone); err == nil {
 		page.Zone = zone
 	}
 	for _, key := range v.Methods {
 		page.Methods = append(page.Methods, paypage.Method{Key: key, Name: s.Payments.Providers[key].Describe().Name})
 	}
-	if len(page.Methods) == 0 && page.State == paypage.Open {
-		page.State = paypage.Trouble
-	}
-	if in.PaidAt != nil && (page.State == paypage.Paid || page.State == paypage.AlreadyPaid) {
-		page.Receipt = &paypage.Receipt{Number: in.Number, Amount: page.Paid, PaidAt: *in.PaidAt, Reference: in.Reference, Merchant: page.Merchant}
+	switch page.State {
+	case paypage.Open, paypage.Failed, paypage.PartPaid:
+		if len(page.Methods) == 0 {
+			page.State = paypage.Closed
+		}
+	case paypage.Paid, paypage.AlreadyPaid, paypage.Refunded:
+		if in.PaidAt != nil {
+			page.Receipt = &paypage.Receipt{Number: in.Number, Amount: page.Paid, Refunded: payments.Money{Minor: in.Refunded, Currency: in.Currency},
+				PaidAt: *in.PaidAt, Reference: in.Reference, Merchant: page.Merchant}
+		}
 	}
 }
 
@@ -109,7 +120,9 @@ func shownState(v payments.Visit, now time.Time) paypage.State {
 			return paypage.Paid
 		}
 		return paypage.AlreadyPaid
-	case state.PartiallyRefunded, state.Refunded, state.Disputed:
+	case state.Refunded:
+		return paypage.Refunded
+	case state.PartiallyRefunded, state.Disputed:
 		return paypage.AlreadyPaid
 	case state.ManualReview:
 		return paypage.Review

@@ -15,6 +15,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/dealpay/dealpay/frontend"
 	"github.com/dealpay/dealpay/payments"
 )
 
@@ -32,13 +33,15 @@ const (
 	AlreadyPaid State = "already_paid" // paid before this visit
 	Review      State = "review"
 	PartPaid    State = "part_paid" // Amount is the rest
+	Refunded    State = "refunded"  // all of it went back
+	Closed      State = "closed"    // no acquirer of the merchant's takes it now
 	Unknown     State = "unknown"   // no such link: 404
 	Trouble     State = "trouble"   // the acquirer cannot be reached
 	Leaving     State = "leaving"   // on the way to an acquirer that wants a form posted
 )
 
 // States lists them.
-var States = []State{Open, Checking, Paid, Failed, Expired, Cancelled, AlreadyPaid, Review, PartPaid, Unknown, Trouble, Leaving}
+var States = []State{Open, Checking, Paid, Failed, Expired, Cancelled, AlreadyPaid, Review, PartPaid, Refunded, Closed, Unknown, Trouble, Leaving}
 
 // Page is what one customer sees of one link.
 type Page struct {
@@ -50,12 +53,15 @@ type Page struct {
 	State       State
 	Amount      payments.Money // to be paid now
 	Paid, Total payments.Money // with PartPaid
+	Claim       payments.Money // what Amount settles where the deal has another currency; zero otherwise
+	Rate        string         // units of Amount's currency for one of Claim's
 	Purpose     string
+	Due         time.Time      // of an instalment; zero otherwise
 	Until       time.Time      // zero when nothing may be paid any more
 	Zone        *time.Location // the tenant's; UTC when nil
 	Methods     []Method       // in the order they are offered
 	Method      string         // key of the one to choose at first; with Leaving the one being gone to
-	Receipt     *Receipt       // with Paid, and with AlreadyPaid when it is known
+	Receipt     *Receipt       // with Paid, and with AlreadyPaid and Refunded when it is known
 	RetryReason string         // with Failed: declined, funds, cancelled or expired; anything else is not explained
 	Forward     *Forward       // with Leaving
 }
@@ -71,6 +77,7 @@ type Method struct {
 type Receipt struct {
 	Number    string
 	Amount    payments.Money
+	Refunded  payments.Money // of it; zero when nothing went back
 	PaidAt    time.Time
 	Reference string // the acquirer's
 	Merchant  string
@@ -87,7 +94,7 @@ func (p Page) Code() int {
 	switch p.State {
 	case Unknown:
 		return http.StatusNotFound
-	case Trouble:
+	case Trouble, Closed:
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusOK
@@ -106,14 +113,17 @@ func (p Page) Payable() bool {
 // against the redirect that follows the form, which leads to the acquirer.
 func (p Page) Policy() string {
 	hash := sha256.Sum256([]byte(p.style()))
-	return "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
+	return "default-src 'none'; script-src 'self'; font-src 'self'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
 		"'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'"
 }
 
-// style carries the tenant's colour and the text that can be read on it.
+// sheet stands in the page itself: on a slow net the page comes whole or not at all.
+var sheet = frontend.Sheet("pay")
+
+// style is the sheet with the tenant's colour and the text that can be read on it.
 func (p Page) style() string {
 	accent, text := Readable(p.Accent)
-	return fmt.Sprintf(":root{--accent:%s;--accent-text:%s}", accent, text)
+	return fmt.Sprintf("%s:root{--accent:%s;--accent-text:%s}", sheet, accent, text)
 }
 
 //go:embed page.html
@@ -154,7 +164,7 @@ func viewOf(p Page) view {
 	if p.Zone == nil {
 		p.Zone = time.UTC
 	}
-	v := view{Page: p, t: dictionaries[p.Lang], Style: template.CSS(p.style())} //nolint:gosec // made of two checked colours
+	v := view{Page: p, t: dictionaries[p.Lang], Style: template.CSS(p.style())} //nolint:gosec // made of our own sheet and two checked colours
 	chosen := 0
 	for i, m := range p.Methods {
 		if m.Key == p.Method {
@@ -180,7 +190,7 @@ func viewOf(p Page) view {
 func (v view) T(key string) string {
 	return v.t.say(key, map[string]string{
 		"amount": v.Money(v.Amount), "paid": v.Money(v.Page.Paid), "total": v.Money(v.Total), "merchant": v.Merchant,
-		"method": v.methodName(), "time": v.Time(v.Until),
+		"method": v.methodName(), "time": v.Time(v.Until), "due": v.Time(v.Due), "claim": v.Money(v.Claim), "rate": v.Rate,
 	})
 }
 

@@ -28,8 +28,8 @@ func example(state State, lang string) Page {
 		p.Until = paidAt.Add(72 * time.Hour)
 	case PartPaid:
 		p.Paid, p.Total = amd(100_000_00), amd(150_000_00)
-	case Paid, AlreadyPaid:
-		p.Receipt = &Receipt{Number: "D-1041", Amount: amd(50_000_00), PaidAt: paidAt, Reference: "18273645", Merchant: "Oak & Stone"}
+	case Paid, AlreadyPaid, Refunded:
+		p.Receipt = &Receipt{Number: "D-1041", Amount: amd(50_000_00), Refunded: amd(10_000_00), PaidAt: paidAt, Reference: "18273645", Merchant: "Oak & Stone"}
 	case Unknown:
 		p = Page{Lang: lang, State: state, Token: p.Token}
 	case Leaving:
@@ -111,6 +111,27 @@ func TestCheckingUpdatesItselfWithoutJavaScript(t *testing.T) {
 	}
 }
 
+func TestTheStyleIsInThePageAndNothingElseIsNeededToReadIt(t *testing.T) {
+	for _, state := range States {
+		page := render(t, example(state, "en"))
+		require.NotContains(t, page, "rel=\"stylesheet\"", state)
+		require.Contains(t, page, sheet+":root{--accent:", state)
+	}
+	if sheet != "" {
+		require.Contains(t, sheet, ".pay{")
+		require.NotContains(t, sheet, "</")
+	}
+}
+
+func TestAnAmountInAnotherCurrencyIsShownWithItsRate(t *testing.T) {
+	p := example(Open, "en")
+	p.Claim, p.Rate, p.Due = payments.Money{Minor: 129_03, Currency: "USD"}, "387.5", time.Date(2025, 4, 1, 8, 0, 0, 0, time.UTC)
+	page := render(t, p)
+	require.Contains(t, page, "for $129.03 at 387.5")
+	require.Contains(t, page, "Due 1 April 2025, 12:00 (UTC&#43;4)")
+	require.NotContains(t, render(t, example(Open, "en")), `data-testid="rate"`)
+}
+
 func TestTestModeIsAlwaysSaid(t *testing.T) {
 	for _, state := range States {
 		p := example(state, "en")
@@ -121,7 +142,7 @@ func TestTestModeIsAlwaysSaid(t *testing.T) {
 
 func TestAReceiptHoldsWhatIsKept(t *testing.T) {
 	page := render(t, example(Paid, "ru"))
-	for _, want := range []string{"D-1041", "18273645", "50\u00a0000\u00a0֏", "10 марта 2025, 12:04 (UTC&#43;4)", "Oak &amp; Stone"} {
+	for _, want := range []string{"D-1041", "18273645", "50\u00a0000\u00a0֏", "10\u00a0000\u00a0֏", "10 марта 2025, 12:04 (UTC&#43;4)", "Oak &amp; Stone"} {
 		require.Contains(t, page, want)
 	}
 }
@@ -129,8 +150,9 @@ func TestAReceiptHoldsWhatIsKept(t *testing.T) {
 func TestPolicyAllowsOnlyThisPagesStyle(t *testing.T) {
 	p := example(Open, "en")
 	p.Accent = "#ffcc00"
-	style := regexp.MustCompile(`<style>(.*?)</style>`).FindStringSubmatch(render(t, p))
-	require.Equal(t, ":root{--accent:#ffcc00;--accent-text:#000000}", style[1])
+	style := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindStringSubmatch(render(t, p))
+	require.NotNil(t, style)
+	require.Regexp(t, `:root\{--accent:#ffcc00;--accent-text:#000000\}$`, style[1], "the tenant's colour comes last")
 	sum := sha256.Sum256([]byte(style[1]))
 	require.Contains(t, p.Policy(), "'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"'")
 	require.NotContains(t, p.Policy(), "unsafe")
@@ -185,5 +207,6 @@ func TestMoneyIsWrittenByTheLanguage(t *testing.T) {
 func TestStatusCodes(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, Page{State: Unknown}.Code())
 	require.Equal(t, http.StatusServiceUnavailable, Page{State: Trouble}.Code())
+	require.Equal(t, http.StatusServiceUnavailable, Page{State: Closed}.Code())
 	require.Equal(t, http.StatusOK, Page{State: Failed}.Code())
 }
