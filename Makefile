@@ -33,8 +33,8 @@ check: build ## Format, vet, lint, types, import rules, generated files
 unit: front ## Front-end unit tests
 	cd frontend && npm test
 
-browser: build tools ## The main job in real Chromium on all three CRMs
-	bin/dealpay demo --dir .dealpay/browser --smoke "node frontend/browser/smoke.mjs"
+browser: build tools ## The main job, and what else people meet, in real Chromium on all three CRMs
+	bin/dealpay demo --dir .dealpay/browser --smoke "node frontend/browser/all.mjs"
 
 storm: build tools ## 10,000 random payments through every acquirer and its misbehaving double; the books must agree. SEED=n repeats
 	DEALPAY_STORM_PAYMENTS=10000 DEALPAY_STORM_SEED=$(SEED) bin/dealpay with-stores -- \

@@ -73,8 +73,8 @@ export const cards = {
     paid({status: 'partially_refunded', refunded: amd(1000000)}), invoice({id: 'i6', status: 'expired', can: ['cancel', 'record'], created_at: '2025-02-01T10:00:00Z', expires_at: '2025-02-04T10:00:00Z', purpose: 'Measuring on site, with a very long name that does not fit'}),
     invoice({id: 'i7', status: 'cancelled', can: [], created_at: '2025-01-31T10:00:00Z'}), paid({id: 'i8', status: 'disputed', created_at: '2025-01-30T10:00:00Z'})]}, lacks(5000000)),
   plan: card({status: 'awaiting_payment', due: amd(15000000), outstanding: amd(15000000), invoices: [
-    invoice({id: 'i4', number: 'D-1044', amount: amd(10000000), outstanding: amd(10000000), purpose: 'Kitchen, oak: Rest', part: 'remainder'}),
-    invoice({id: 'i3', number: 'D-1043', purpose: 'Kitchen, oak: Deposit', part: 'deposit'})]}, lacks(0)),
+    invoice({id: 'i4', number: 'D-1044', amount: amd(10000000), outstanding: amd(10000000), purpose: 'Rest: Kitchen, oak', part: 'remainder'}),
+    invoice({id: 'i3', number: 'D-1043', purpose: 'Deposit: Kitchen, oak', part: 'deposit'})]}, lacks(0)),
   expired: card({status: 'expired', due: amd(5000000), outstanding: amd(5000000), invoices: [invoice({status: 'expired', locked: true,
     can: ['cancel', 'record', 'replace'], created_at: '2025-02-01T10:00:00Z', expires_at: '2025-02-04T10:00:00Z'})]}, {defaults: {amount: null, purpose: 'Kitchen, oak', expires_at: '2025-03-13T08:00:00Z'}}),
   dollars: card({due: {minor: 0, currency: 'USD'}, paid: {minor: 0, currency: 'USD'}, refunded: {minor: 0, currency: 'USD'}, outstanding: {minor: 0, currency: 'USD'}},

@@ -1,0 +1,69 @@
+package payments_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/tilltest"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/stretchr/testify/require"
+)
+
+func (s *shop) giveBack(in payments.Invoice) (g payments.GiveBack, err error) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		g, err = s.GiveBackOf(ctx, tx, s.Read(in.ID))
+		return nil
+	})
+	return g, err
+}
+
+func (s *shop) offer(role tenants.Role) (mine, others []string) {
+	s.Helper()
+	open := s.open()
+	require.Len(s, open, 1)
+	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
+		mine, others, err = s.Offer(ctx, tx, open[0], role)
+		return err
+	})
+	return mine, others
+}
+
+func TestWhatCanGoBackIsWhatTheAcquirerHoldsAndHow(t *testing.T) {
+	s, _, in, _ := returns(t)
+	g, err := s.giveBack(in)
+	require.NoError(t, err)
+	require.Equal(t, payments.GiveBack{Most: tilltest.AMD(100_000), Acquirer: "till", Methods: []payments.RefundMethod{payments.ByAPI}, Partial: true}, g)
+
+	limit := int64(50_000)
+	s.settings(func(p *tenants.PaymentSettings) { p.RefundLimits = map[string]int64{"AMD": limit} })
+	id := s.ask(in, 40_000)
+	g, err = s.giveBack(in)
+	require.NoError(t, err)
+	require.True(t, g.Open, "one refund at a time")
+	require.Equal(t, &limit, g.Limit)
+	_, err = s.SendRefund(t.Context(), s.ID, id)
+	require.NoError(t, err)
+	g, err = s.giveBack(in)
+	require.NoError(t, err)
+	require.Equal(t, tilltest.AMD(60_000), g.Most)
+	require.False(t, g.Open)
+
+	unpaid := s.Invoice("2", 10_000)
+	_, err = s.giveBack(unpaid)
+	require.ErrorIs(t, err, payments.ErrNotFound)
+}
+
+func TestWaysOfGivingBackThatThereAreNotAreNotOffered(t *testing.T) {
+	s := newShop(t)
+	s.cancelledPaid("1", 50_000)
+	mine, others := s.offer(tenants.Admin)
+	require.Equal(t, [][]string{{"accept", "refund", "move"}, {}}, [][]string{mine, others}, "the acquirer gives back by itself")
+	mine, others = s.offer(tenants.Manager)
+	require.Equal(t, [][]string{{"accept"}, {"refund", "move"}}, [][]string{mine, others}, "what moves money is the administrator's")
+
+	s.Providers["till"] = oneWay{s.Till}
+	mine, _ = s.offer(tenants.Admin)
+	require.Equal(t, []string{"accept", "refund_outside", "move"}, mine)
+}
