@@ -215,7 +215,7 @@ test('test mode is always said', async () => {
 
 test('the card loads when the server had nothing, and keeps what it knows when the net is gone', async () => {
   current = cards.unsent ?? null
-  let give = (_: unknown) => {}
+  let give: (view: unknown) => void = () => {}
   answers = () => new Promise(resolve => { give = resolve })
   const {page, at, text} = await show(null)
   expect(page.find('.skeleton').exists()).toBe(true)
