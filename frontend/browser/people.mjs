@@ -75,7 +75,7 @@ async function paysWithoutScript(url) {
 
 async function run(tenant) {
   const context = await browser.newContext({viewport: {width: 1200, height: 900}, locale: 'en-GB'})
-  context.setDefaultTimeout(30_000)
+  context.setDefaultTimeout(60_000)
   try {
     const before = await crmDeal(tenant, deal)
     const card = await openCard(context, tenant, deal)
@@ -105,6 +105,7 @@ async function run(tenant) {
   return true
 }
 
-const results = await Promise.all(ready.tenants.map(run))
+let good = true
+for (const tenant of ready.tenants) good = await run(tenant) && good
 await browser.close()
-process.exit(results.every(Boolean) ? 0 : 1)
+process.exit(good ? 0 : 1)

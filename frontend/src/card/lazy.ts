@@ -1,9 +1,9 @@
-import {defineComponent, h, inject, shallowRef, type Component} from 'vue'
+import {defineComponent, h, inject, onBeforeUnmount, shallowRef, type Component} from 'vue'
 import {deskKey} from './desk'
 
 /**
  * lazy is a component that comes in a file of its own, and unless words is false with the words of what stands behind an
- * invoice; nothing is shown until both are there.
+ * invoice; nothing is shown until both are there, and a net that fails only costs time.
  */
 export function lazy<T extends Component>(load: () => Promise<{default: T}>, words = true): T {
   const lazily = defineComponent({
@@ -11,7 +11,13 @@ export function lazy<T extends Component>(load: () => Promise<{default: T}>, wor
     setup(_, {attrs}) {
       const desk = inject(deskKey)
       const loaded = shallowRef<Component>()
-      void Promise.all([load(), words ? desk?.more() : null]).then(([module]) => { loaded.value = module.default }).catch(() => desk?.lost())
+      let again: ReturnType<typeof setTimeout> | undefined
+      const fetch = () => Promise.all([load(), words ? desk?.more() : null]).then(([module]) => { loaded.value = module.default }, () => {
+        desk?.lost()
+        again = setTimeout(fetch, 3_000)
+      })
+      void fetch()
+      onBeforeUnmount(() => clearTimeout(again))
       return () => (loaded.value ? h(loaded.value, attrs) : null)
     },
   })

@@ -23,7 +23,10 @@ export const Channels = lazy(() => import('./Channels.vue'))
 
 /** ahead fetches what this card shows at once, beside its words and not after them. */
 export function ahead(card: Card | null): Promise<unknown>[] {
-  if (!card) return []
+  if (!card) { // not known yet which; by the time it is, they are here
+    for (const file of [files.create, files.send]) file().catch(() => {})
+    return []
+  }
   const {invoices, exceptions} = card.deal
   return [...(exceptions.length > 0 ? [files.needs()] : []), nextOf(invoices) ? files.send() : files.create()]
 }
