@@ -2,6 +2,6 @@
 import {spawnSync} from 'node:child_process'
 import {fileURLToPath} from 'node:url'
 
-const failed = ['smoke.mjs', 'people.mjs'].filter(name =>
+const failed = ['smoke.mjs', 'people.mjs', 'settings.mjs'].filter(name =>
   spawnSync(process.execPath, [fileURLToPath(new URL(name, import.meta.url)), process.argv[2]], {stdio: 'inherit'}).status !== 0)
 process.exit(failed.length > 0 ? 1 : 0)
