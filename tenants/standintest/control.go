@@ -43,7 +43,7 @@ var kinds = map[Kind]bool{Throttle: true, Slow: true, Down: true, DropAfterCommi
 // Fault is one order to misbehave, for the next Count matching requests.
 type Fault struct {
 	Kind  Kind   `json:"kind"`
-	Count int    `json:"count"`
+	Count int    `json:"count,omitempty"`
 	MS    int    `json:"ms"`
 	Match string `json:"match"` // part of "METHOD /path" or of the called API method; empty for any
 }
