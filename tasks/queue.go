@@ -153,7 +153,7 @@ func (q *Queue) handler(run func(context.Context, tenants.ID, reminder) error) a
 // The sweeper finds promises whose reminder was lost, or which became due.
 const (
 	sweepEvery = 500 * time.Millisecond
-	sweepQuiet = time.Second // how long a reminder may take before another is sent
+	sweepQuiet = 900 * time.Millisecond // how long a reminder may take before another is sent: two ticks
 	sweepLimit = 500
 )
 

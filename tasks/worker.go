@@ -38,8 +38,11 @@ type Worker struct {
 }
 
 const (
-	// lease is how long a claim stands without a sign of life; a killed worker's work is free again after it.
-	lease = 3 * time.Second
+	// lease is how long a claim stands without a sign of life; a killed worker's work is free again after it. With the
+	// sweeper's quiet time another worker has it within four seconds.
+	lease = 2500 * time.Millisecond
+	// signOfLife is how often a lease is renewed: a worker or a database that hangs for two seconds loses nothing.
+	signOfLife = 500 * time.Millisecond
 	// callTime bounds the work on one claim.
 	callTime = 45 * time.Second
 )
@@ -87,7 +90,7 @@ func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id te
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(lease / 3)
+		tick := time.NewTicker(signOfLife)
 		defer tick.Stop()
 		for {
 			select {

@@ -1,0 +1,91 @@
+package tasks_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/tenantstest"
+)
+
+// crowded are the tables in which the idle tenants have rows.
+var crowded = []string{"tenants", "outbox", "lanes", "deal_sync", "effects"}
+
+// What one event costs the database does not grow with the tenants that are idle. PostgreSQL itself counts the rows that
+// are read on the way, so that a query without its index is noticed whoever writes it.
+func TestAnEventReadsNoMoreAmongTenThousandIdleTenants(t *testing.T) {
+	h := newHouse(t)
+	owner, err := pgx.Connect(t.Context(), h.f.URL)
+	require.NoError(t, err)
+	defer func() { _ = owner.Close(context.WithoutCancel(t.Context())) }()
+	h.f.DB.Close() // what its sessions read is counted when they end
+	few := h.readsOf(owner, "few", 10)
+	force := func(word string) { // policies hold for the owner, too
+		for _, table := range crowded {
+			_, err := owner.Exec(t.Context(), "ALTER TABLE "+table+" "+word+" ROW LEVEL SECURITY")
+			require.NoError(t, err)
+		}
+	}
+	force("NO FORCE")
+	for _, sql := range []string{
+		`INSERT INTO tenants (tenant_id, crm, account_key, domain) SELECT gen_random_uuid(), 'bitrix24', 'idle' || n, 'idle' || n || '.bitrix24.com' FROM generate_series(1, 10000) n`,
+		`INSERT INTO outbox (tenant_id, kind, key, due_at) SELECT tenant_id, k, 'later', now() + interval '1 day' FROM tenants, unnest(ARRAY['setup', 'check', 'push']) k WHERE account_key LIKE 'idle%'`,
+		`INSERT INTO lanes (tenant_id, wake) SELECT tenant_id, 1 FROM tenants WHERE account_key LIKE 'idle%'`,
+		`INSERT INTO deal_sync (tenant_id, deal_id, state) SELECT tenant_id, n::text, 'written' FROM tenants, generate_series(1, 3) n WHERE account_key LIKE 'idle%'`,
+		`INSERT INTO effects (tenant_id, key, deal_id, kind, reference, body, status, sent_at) SELECT tenant_id, 'note:' || n, n::text, 'note', 'DPN' || n, '{}', 'sent', now()
+			FROM tenants, generate_series(1, 3) n WHERE account_key LIKE 'idle%'`,
+		`ANALYZE`,
+	} {
+		_, err := owner.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	force("FORCE")
+	many := h.readsOf(owner, "many", 10)
+	t.Logf("rows read for an event: %.1f among few, %.1f among 10,000", few, many)
+	require.LessOrEqual(t, many, 1.2*few+10)
+}
+
+// readsOf returns how many rows are read for one event, from its payment to its card, the sweeper's look included.
+func (h *house) readsOf(owner *pgx.Conn, run string, events int) float64 {
+	h.Helper()
+	db, err := tenants.Open(h.Context(), h.f.URL, 2, h.f.Sealer)
+	require.NoError(h, err)
+	own := &house{T: h.T, f: &tenantstest.Fixture{DB: db}, id: h.id, book: newBook(), till: h.till}
+	own.clock.Store(h.clock.Load())
+	own.payments = &payments.Service{DB: db, Providers: h.payments.Providers, PublicURL: h.payments.PublicURL, Now: own.now, Log: slog.New(slog.DiscardHandler)}
+	own.serial.Store(h.serial.Add(1000))
+	before := h.rows(owner)
+	for i := range events {
+		deal := fmt.Sprint(run, i)
+		own.pay(deal)
+		due, err := db.Due(h.Context(), own.now(), 0, 100)
+		require.NoError(h, err)
+		require.NotEmpty(h, due)
+		own.lane()
+		own.later(11 * time.Second)
+		own.changed(deal)
+		own.reviews()
+		require.Zero(h, own.reviewing())
+	}
+	db.Close()
+	var left int
+	for left = 1; left > 0; time.Sleep(10 * time.Millisecond) {
+		require.NoError(h, owner.QueryRow(h.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+			AND backend_type = 'client backend'`).Scan(&left))
+	}
+	return float64(h.rows(owner)-before) / float64(events)
+}
+
+// rows is how many rows of the crowded tables were ever read.
+func (h *house) rows(owner *pgx.Conn) (n int) {
+	h.Helper()
+	require.NoError(h, owner.QueryRow(h.Context(), `SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables WHERE relname = ANY($1)`, crowded).Scan(&n))
+	return n
+}
