@@ -67,8 +67,8 @@ async function pick(frame, testid, name) {
 
 async function jobs(frame, page, tenant) {
   const go = async (section, tab) => {
-    await frame.getByTestId(`section-${section}`).click()
-    if (tab) await frame.getByTestId(`tab-${tab}`).click()
+    await frame.getByTestId(`section-${section}`).press('Enter')
+    if (tab) await frame.getByTestId(`tab-${tab}`).press('Enter')
   }
   const keep = async () => { // by keyboard, as many do
     await frame.getByTestId('save').press('Enter')
@@ -76,25 +76,25 @@ async function jobs(frame, page, tenant) {
   }
 
   await go('acquirers')
-  await frame.getByTestId('connect-idram').click()
+  await frame.getByTestId('connect-idram').press('Enter')
   await frame.locator('[name=account]').fill('100000114')
   await frame.locator('[name=secret]').fill('')
-  await frame.getByTestId('keep').click() // the browser itself asks for what is missing
+  await frame.getByTestId('keep').press('Enter') // the browser itself asks for what is missing
   await frame.getByTestId('acquirer-idram').locator('[name=secret]').fill('demo-idram-secret')
-  await frame.getByTestId('keep').click()
+  await frame.getByTestId('keep').press('Enter')
   await frame.getByText('Idram is connected.').waitFor()
-  await frame.getByTestId('connect-stripe').click()
+  await frame.getByTestId('connect-stripe').press('Enter')
   for (const [name, value] of Object.entries({secret_key: 'sk_test_wrong', webhook_secret: 'whsec_test_demo'})) await frame.locator(`[name=${name}]`).fill(value)
-  await frame.getByTestId('keep').click()
+  await frame.getByTestId('keep').press('Enter')
   await frame.getByText('The credentials do not work').waitFor()
   await frame.locator('[name=secret_key]').fill('sk_test_demo')
-  await frame.getByTestId('keep').click()
+  await frame.getByTestId('keep').press('Enter')
   await frame.getByText('Stripe is connected.').waitFor()
   await pick(frame, 'route-currency', 'USD')
   await frame.getByTestId('route-acquirers').click()
   await frame.getByRole('option', {name: 'Stripe'}).click()
   await page.keyboard.press('Escape')
-  await frame.getByTestId('route-add').click()
+  await frame.getByTestId('route-add').press('Enter')
   await keep()
   check((await api(tenant, 'GET', '/settings/payments')).routes[0].acquirers[0] === 'stripe', 'the rule was not kept')
 
@@ -116,24 +116,24 @@ async function jobs(frame, page, tenant) {
     await pick(frame, 'mail-security', 'Not encrypted, without a password')
     await frame.getByTestId('mail-port').fill('1')
     await frame.getByTestId('mail-sender').fill('pay@example.com')
-    await frame.getByTestId('mail-save').click()
+    await frame.getByTestId('mail-save').press('Enter')
     await frame.getByText('The mail server cannot be reached').waitFor()
     await frame.getByTestId('mail-host').fill('localhost')
     await frame.getByTestId('mail-port').fill(String(server.address().port))
-    await frame.getByTestId('mail-save').click()
+    await frame.getByTestId('mail-save').press('Enter')
     await frame.getByTestId('mailbox').waitFor()
   } finally {
     server.close()
   }
-  await frame.getByTestId('tab-messages').click()
-  await frame.getByTestId('message-begin').click()
+  await frame.getByTestId('tab-messages').press('Enter')
+  await frame.getByTestId('message-begin').press('Enter')
   await keep()
-  await frame.getByTestId('tab-rules').click()
+  await frame.getByTestId('tab-rules').press('Enter')
   await pick(frame, 'rate-from', 'USD')
   await frame.getByTestId('rate-rate').fill('387,5')
-  await frame.getByTestId('rate-add').click()
+  await frame.getByTestId('rate-add').press('Enter')
   await frame.getByTestId('limit-amount').fill('500000')
-  await frame.getByTestId('limit-add').click()
+  await frame.getByTestId('limit-add').press('Enter')
   await keep()
 
   await go('books', 'registers')
@@ -141,21 +141,21 @@ async function jobs(frame, page, tenant) {
   await frame.getByTestId('register-file').setInputFiles({name: 'register.csv', mimeType: 'text/csv',
     buffer: Buffer.from(`Order;Amount;Fee;Settled\nSTRANGE-1;1500.00;15.00;${day(-1)}\n`)})
   for (const [column, heading] of Object.entries({amount: 'Amount', date: 'Settled', reference: 'Order', fee: 'Fee'})) await pick(frame, `column-${column}`, heading)
-  await frame.getByTestId('register-import').click()
+  await frame.getByTestId('register-import').press('Enter')
   await frame.getByText('1 new line was imported.').waitFor()
-  await frame.getByTestId('tab-days').click()
+  await frame.getByTestId('tab-days').press('Enter')
   await pick(frame, 'compare-acquirer', 'VPOS.am')
-  await frame.getByTestId('compare').click()
+  await frame.getByTestId('compare').press('Enter')
   await frame.getByTestId('mismatch').waitFor()
-  await frame.getByTestId('judge-explained').click()
+  await frame.getByTestId('judge-explained').press('Enter')
   await frame.getByTestId('judge-reason').fill('Paid to another shop of ours')
-  await frame.getByTestId('judge').click()
+  await frame.getByTestId('judge').press('Enter')
   await frame.getByText('Paid to another shop of ours').waitFor()
-  await frame.getByTestId('tab-exports').click()
+  await frame.getByTestId('tab-exports').press('Enter')
   const download = page.waitForEvent('download')
-  await frame.getByTestId('export').click()
+  await frame.getByTestId('export').press('Enter')
   check(/\.xlsx$/.test((await download).suggestedFilename()), 'no workbook came')
-  await frame.getByTestId('tab-months').click()
+  await frame.getByTestId('tab-months').press('Enter')
   const month = frame.locator('[data-testid^=month-]').nth(1)
   await month.getByRole('button').click()
   await month.getByRole('button', {name: 'Lock', exact: true}).click()
@@ -169,7 +169,7 @@ async function jobs(frame, page, tenant) {
 
   await go('audit')
   await pick(frame, 'audit-action', 'People')
-  await frame.getByTestId('audit-search').click()
+  await frame.getByTestId('audit-search').press('Enter')
   await frame.getByTestId('entry').filter({hasText: 'Role changed'}).waitFor()
 }
 
@@ -180,8 +180,8 @@ const parts = [['overview'], ['acquirers'], ['deals'], ['links', 'page'], ['link
 async function inspect(page, frame, name) {
   for (const [section, tab] of parts) {
     if (await frame.getByTestId('jump').isVisible()) await frame.getByTestId('jump').selectOption(section)
-    else await frame.getByTestId(`section-${section}`).click()
-    if (tab) await frame.getByTestId(`tab-${tab}`).click()
+    else await frame.getByTestId(`section-${section}`).press('Enter')
+    if (tab) await frame.getByTestId(`tab-${tab}`).press('Enter')
     await page.waitForLoadState('networkidle')
     const inner = page.frames().find(f => f !== page.mainFrame() && /settings|market|app/.test(f.url())) ?? page.frames().at(-1)
     const wide = await inner.evaluate(() => document.documentElement.scrollWidth > innerWidth)

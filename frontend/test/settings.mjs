@@ -15,6 +15,9 @@ export const settings = {
 const stages = [['C1', 'New', 'open'], ['C2', 'Invoice sent', 'open'], ['C3', 'In production', 'open'], ['WON', 'Deal won', 'won'], ['LOSE', 'Deal lost', 'lost']].map(([id, name, kind]) => ({id, name, kind}))
 const entry = (at, actor, action, from = '', to = '') => ({at, actor, action, deal_id: '1', invoice_id: null, from, to, evidence: {}})
 
+const run = (id, day, acquirer, changes = {}) => ({id, day, acquirer, state: 'done', total: 40, checked: 40, repaired: 0, unanswered: 0, crm_skipped: '', asked_by: 'timer', started_at: null, finished_at: '2025-03-10T00:10:00Z', open: 0, ...changes})
+const mismatch = (n, kind, ours, theirs) => ({run_id: 'r1', n, kind, attempt_id: null, deal_id: '4', reference: '10428', ours, theirs, source: 'acquirer', owner: 'accountant', state: 'open', reason: '', found_at: '2025-03-10T00:08:00Z', changed_at: null, changed_by: ''})
+
 export const answers = {
   '/settings': settings,
   '/pipelines': {items: [{id: '0', name: 'Sales', stages}, {id: '1', name: 'Repeat orders', stages}]},
@@ -25,4 +28,15 @@ export const answers = {
   '/api-keys': {items: [{id: 'k1', name: 'Accounting', role: 'accountant', hint: 'dpk_…9f2c', created_by: 'user:1', created_at: '2025-03-01T10:00:00Z', revoked_at: null},
     {id: 'k2', name: 'Old site', role: 'manager', hint: 'dpk_…77aa', created_by: 'user:1', created_at: '2025-01-01T10:00:00Z', revoked_at: '2025-02-01T10:00:00Z'}], next: null},
   '/acquirers/vpos_am/test': {ok: true},
+  '/settings/payments': {routes: [{currency: 'USD', pipeline: '', acquirers: ['stripe']}], rates: {'USD/AMD': '387.5'}, refund_limits: {AMD: 50000000}, deal_title: false,
+    templates: {en: {subject: '{merchant}: payment of {amount}', text: 'Hello,\n\nplease pay {amount} for: {purpose}.\n\n{link}'}}},
+  '/settings/mail': {host: 'smtp.example.com', port: 465, security: 'tls', username: 'pay', sender: 'pay@example.com', name: 'Oak & Stone', checked_at: '2025-03-10T07:00:00Z'},
+  '/people': {items: [{id: '1', name: 'Armen', role: 'admin', administrator: true, seen_at: '2025-03-10T08:00:00Z', changed_by: ''},
+    {id: '7', name: 'Nare', role: 'accountant', administrator: false, seen_at: '2025-03-09T08:00:00Z', changed_by: 'user:1'}], next: null},
+  '/reconciliations': {items: [run('r1', '2025-03-09', 'vpos_am', {open: 2}), run('r2', '2025-03-09', 'stripe'), run('r3', '2025-03-08', 'vpos_am', {state: 'running', checked: 12})], next: null},
+  '/mismatches': {items: [mismatch(1, 'amount_differs', '1500.50 AMD', '1000.00 AMD'), mismatch(2, 'missing_here', '', 'payment 70.00 AMD')], next: null},
+  '/registers': {items: [{id: 'g1', acquirer: 'idram', lines: 214, known: 3, unmatched: 1, first_day: '2025-03-01', last_day: '2025-03-07', imported_by: 'user:7', imported_at: '2025-03-08T08:00:00Z'}], next: null},
+  '/registers/vpos_am/mapping': {delimiter: ';', encoding: 'utf-8', decimal: ',', date: 'dd.mm.yyyy', currency: 'AMD', skip: 0, kinds: {}, columns: {kind: '', reference: 'Order', provider_ref: '', amount: 'Amount', fee: 'Fee', currency: '', date: 'Settled'}},
+  '/receipts/missing': {items: [{payment: 'p1', invoice_id: 'i1', invoice_number: 'D-1041', deal_id: '4', amount: {minor: 5000000, currency: 'AMD'}, paid_at: '2025-03-10T08:04:00Z'}], next: null},
+  '/periods': {items: [{month: '2025-01', locked_at: '2025-02-03T08:00:00Z', locked_by: 'user:7'}], next: null},
 }

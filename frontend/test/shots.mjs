@@ -7,7 +7,7 @@ import {cards} from './data.mjs'
 import {serve} from './server.mjs'
 
 const filter = process.argv[2] ?? ''
-const out = new URL('./shots/', import.meta.url).pathname
+const out = process.env.SHOTS ? process.env.SHOTS + '/' : new URL('./shots/', import.meta.url).pathname
 await mkdir(out, {recursive: true})
 const server = await serve()
 const browser = await chromium.launch({executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox']})
@@ -76,8 +76,13 @@ await shot('card-menu-400', '/card?state=resend', 400, {act: async page => {
 }})
 await shot('card-move-245', '/card?state=needs&lang=hy', 245, {act: page => page.getByTestId('decision-move').click()})
 await shot('card-decide-245', '/card?state=needs', 245, {act: page => page.getByTestId('decision-refund').click()})
-for (const section of ['overview', 'acquirers', 'deals', 'links', 'exceptions', 'audit', 'keys']) {
-  for (const width of [400, 1200]) await shot(`settings-${section}-${width}`, `/settings#${section}`, width)
+const sections = ['overview', 'acquirers', 'deals', 'links/page', 'links/messages', 'links/mail', 'links/rules', 'people', 'exceptions', 'books/days', 'books/differences', 'books/registers',
+  'books/exports', 'books/receipts', 'books/months', 'audit', 'keys']
+for (const section of sections) {
+  const name = section.replace('/', '-')
+  for (const width of [400, 1200]) await shot(`settings-${name}-${width}`, `/settings#${section}`, width)
+  await shot(`settings-${name}-hy-400`, `/settings?lang=hy#${section}`, 400)
+  await shot(`settings-${name}-ru-dark-1200`, `/settings?lang=ru#${section}`, 1200, {scheme: 'dark'})
 }
 await shot('settings-connect-400', '/settings?lang=hy#acquirers', 400, {act: page => page.getByTestId('connect-idram').click()})
 await shot('settings-dark-1200', '/settings?lang=ru#overview', 1200, {scheme: 'dark'})
