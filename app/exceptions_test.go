@@ -58,7 +58,7 @@ var troubles = []trouble{
 		return in
 	}, owed, map[string]ending{"accept": {"paid", 0, 0}, "refund": {"refunded", owed, 0}}},
 	{"paid_after_expiry", func(a *account, deal string) api.Invoice {
-		in := a.owes(deal, map[string]any{"expires_at": a.clock.Now().Add(1500 * time.Millisecond)})
+		in := a.owes(deal, map[string]any{"expires_at": a.clock.Now().Add(5 * time.Second)})
 		checkout := a.press(in)
 		a.becomes(in, "expired")
 		a.pays(checkout, "paid", 1)
