@@ -118,6 +118,9 @@ func TestAPlanALinkAgainAndItsPicture(t *testing.T) {
 	require.Equal(t, old.Id, *next.Replaces)
 	require.Equal(t, api.Status("cancelled"), a.get(old.Id).Status)
 	require.Equal(t, total, a.balance("5").Outstanding.Minor, "the same debt")
+	retired := string(a.send(http.MethodGet, old.Url, nil).Body)
+	require.Contains(t, retired, "There is a newer link")
+	require.NotContains(t, retired, strings.TrimPrefix(next.Url, a.app), "it may be for somebody else")
 
 	picture := a.send(http.MethodGet, next.Url+"/qr.png", nil)
 	require.Equal(t, "image/png", picture.Header.Get("Content-Type"))

@@ -93,7 +93,7 @@ type Pacer interface {
 // Pressure is what a CRM's answer says about its limits.
 type Pressure struct {
 	Throttled  bool          // 429 or 503: nothing was executed
-	Blocked    bool          // HTML 403: the account or our address is shut out
+	Blocked    bool          // the account or our address is shut out: amoCRM's HTML 403, Bitrix24's OVERLOAD_LIMIT
 	RetryAfter time.Duration // 0 when the CRM did not say
 	// Operating is Bitrix24's accumulated execution time by method; OperatingResetAt when
 	// its oldest part is forgiven.

@@ -18,6 +18,7 @@ type Visit struct {
 	Last     *Attempt // the newest attempt
 	Checking bool     // the acquirer has not decided yet
 	Over     bool     // the link's time has ended, also when nobody has recorded it yet
+	Replaced bool     // another link for the same debt took this one's place
 }
 
 // checkingFor is how long after the customer came back an undecided attempt counts as being decided. Later the page
@@ -36,6 +37,9 @@ func (s *Service) VisitOf(ctx context.Context, id tenants.ID, invoice uuid.UUID)
 			return err
 		}
 		if v.Methods, v.Test, err = s.methods(ctx, tx, v.Invoice); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM invoices WHERE deal_id = $2 AND replaces = $1)`, invoice, v.Invoice.DealID).Scan(&v.Replaced); err != nil {
 			return err
 		}
 		attempts, err := Attempts(ctx, tx, invoice)

@@ -24,7 +24,7 @@ type Limits struct {
 	Leave [3]int
 
 	Pause, MaxPause time.Duration // after a 429 or 503 that names no time; doubles when repeated
-	Block, MaxBlock time.Duration // after an HTML 403; doubles when repeated
+	Block, MaxBlock time.Duration // after we were shut out (crm.Error.Blocked); doubles when repeated
 
 	// Operating is the execution time a method may use up in ten minutes, OperatingSlack the
 	// part of it never used. 0: the CRM has no such budget.

@@ -27,11 +27,11 @@ const (
 )
 
 // Reviews looks at the deals of a tenant that its CRM reported as changed: all that are due, in as few requests as the
-// CRM can.
+// CRM can. One worker at a time does so for a tenant, since all would wait for the same room at the CRM.
 func (w *Worker) Reviews(ctx context.Context, id tenants.ID) error {
 	var claims []outbox.Claim
 	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) (err error) {
-		claims, err = outbox.Take(ctx, tx, outbox.Review, 0, tenants.NewUUID(), w.Now(), lease, batchDeals)
+		claims, err = outbox.TakeAlone(ctx, tx, outbox.Review, tenants.NewUUID(), w.Now(), lease, batchDeals)
 		return err
 	})
 	if err != nil || len(claims) == 0 {

@@ -153,7 +153,7 @@ func TestAReviewSurvivesAnOutageAndADeath(t *testing.T) {
 	}
 }
 
-// An HTML 403: people hear of it at once, nothing is sent until it is over, and the exception ends with the first write.
+// Shut out: people hear of it at once, nothing is sent until it is over, and the exception ends with the first write.
 func TestABlockIsToldToTheAdministratorAndEndsByItself(t *testing.T) {
 	h := newHouse(t)
 	h.pay(deals(120)...)

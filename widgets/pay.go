@@ -127,6 +127,9 @@ func shownState(v payments.Visit, now time.Time) paypage.State {
 	case state.ManualReview:
 		return paypage.Review
 	case state.Cancelled:
+		if v.Replaced {
+			return paypage.Replaced
+		}
 		return paypage.Cancelled
 	case state.Expired:
 		return paypage.Expired

@@ -75,7 +75,7 @@ func newStand(t *testing.T, v amo.Variant) *stand {
 
 func (s *stand) fixture(t *testing.T) crmtest.Fixture {
 	first := s.server.Account("acme").Deal("1")
-	f := crmtest.Fixture{Site: s.site(t, "acme"), Other: s.site(t, "beta"), Deals: []string{"1", "2", "3"}, Gone: "999999",
+	f := crmtest.Fixture{Shuts: true, Site: s.site(t, "acme"), Other: s.site(t, "beta"), Deals: []string{"1", "2", "3"}, Gone: "999999",
 		Known: crm.Deal{ID: "1", Title: "Deal 1", Amount: crm.Money{Decimal: first.Amount, Currency: first.Currency},
 			Pipeline: fmt.Sprint(amotest.MainPipeline), Stage: fmt.Sprint(amotest.StageNew), OwnerID: fmt.Sprint(amotest.ManagerID),
 			Contact: crm.Contact{Key: "contact 5001", Name: "Customer 1", Phone: "+12025550101", Email: "customer1@example.com"}},

@@ -100,7 +100,7 @@ func open(r reply, op string, e *envelope) *crm.Error {
 	if err := json.Unmarshal(r.body, e); err != nil || e.Error == nil && e.Result == nil {
 		// A proxy's page: whatever its status, it says nothing about the work, which may have been done.
 		return &crm.Error{Class: crm.Transient, Op: op, Code: "HTTP_" + strconv.Itoa(r.status), Ambiguous: true,
-			Blocked: r.status == http.StatusForbidden, RetryAfter: retryAfter(r.header), Err: fmt.Errorf("status %d without a readable answer", r.status)}
+			RetryAfter: retryAfter(r.header), Err: fmt.Errorf("status %d without a readable answer", r.status)}
 	}
 	if e.Error == nil && r.status < 400 {
 		return nil

@@ -29,6 +29,8 @@ type Fixture struct {
 	NoteCall, TaskCall string
 	// RetryAfter is what a throttled answer of the stand-in asks for; 0 when the protocol has no such word.
 	RetryAfter time.Duration
+	// Shuts says that an HTML 403 is this CRM's word for having shut us out; elsewhere it is some proxy's trouble.
+	Shuts bool
 }
 
 // Place is a stage of a pipeline.

@@ -109,12 +109,33 @@ func Take(ctx context.Context, tx *tenants.Tx, kind Kind, id int64, owner uuid.U
 		string(kind), id, owner, now, now.Add(lease), limit)
 }
 
+// TakeAlone is Take of all that is due of a kind, for one worker of a tenant at a time: while another holds claims of this
+// kind it takes nothing, and the other one finds what came meanwhile.
+func TakeAlone(ctx context.Context, tx *tenants.Tx, kind Kind, owner uuid.UUID, now time.Time, lease time.Duration, limit int) ([]Claim, error) {
+	var free bool
+	if err := tx.QueryRow(ctx, `SELECT pg_try_advisory_xact_lock(hashtextextended($1 || $2, 0))
+		AND NOT EXISTS (SELECT FROM outbox WHERE kind = $2 AND done_at IS NULL AND dead_at IS NULL AND claimed_until >= $3)`,
+		tx.Tenant().String(), string(kind), now).Scan(&free); err != nil || !free {
+		return nil, err
+	}
+	return Take(ctx, tx, kind, 0, owner, now, lease, limit)
+}
+
 // ErrLost is returned to a holder whose claim ended and went to somebody else: what it did must not be recorded.
 var ErrLost = errors.New("outbox: the claim went to another worker")
 
 // Renew keeps the claims until the lease ends. Error: ErrLost when any of them is no longer held.
 func Renew(ctx context.Context, tx *tenants.Tx, claims []Claim, until time.Time) error {
-	return forEach(ctx, tx, claims, `UPDATE outbox SET claimed_until = $3 WHERE id = $1 AND claimed_by = $2 AND done_at IS NULL AND dead_at IS NULL`, until)
+	ids, owners := make([]int64, len(claims)), make([]uuid.UUID, len(claims))
+	for i, c := range claims {
+		ids[i], owners[i] = c.ID, c.Owner
+	}
+	tag, err := tx.Exec(ctx, `UPDATE outbox o SET claimed_until = $3 FROM unnest($1::bigint[], $2::uuid[]) AS c(id, owner)
+		WHERE o.id = c.id AND o.claimed_by = c.owner AND o.done_at IS NULL AND o.dead_at IS NULL`, ids, owners, until)
+	if err == nil && tag.RowsAffected() < int64(len(claims)) {
+		err = ErrLost
+	}
+	return err
 }
 
 // Done closes promises that were kept, in the transaction that records the result. One that was promised again

@@ -30,6 +30,7 @@ const (
 	Failed      State = "failed" // the last attempt; RetryReason says why
 	Expired     State = "expired"
 	Cancelled   State = "cancelled"
+	Replaced    State = "replaced"     // a newer link asks for the same; it is not shown, because it may be for somebody else
 	AlreadyPaid State = "already_paid" // paid before this visit
 	Review      State = "review"
 	PartPaid    State = "part_paid" // Amount is the rest
@@ -41,7 +42,7 @@ const (
 )
 
 // States lists them.
-var States = []State{Open, Checking, Paid, Failed, Expired, Cancelled, AlreadyPaid, Review, PartPaid, Refunded, Closed, Unknown, Trouble, Leaving}
+var States = []State{Open, Checking, Paid, Failed, Expired, Cancelled, Replaced, AlreadyPaid, Review, PartPaid, Refunded, Closed, Unknown, Trouble, Leaving}
 
 // Page is what one customer sees of one link.
 type Page struct {
