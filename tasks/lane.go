@@ -43,7 +43,10 @@ func (w *Worker) Lane(ctx context.Context, id tenants.ID) error {
 	var lane outbox.Lane
 	var mine bool
 	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		var err error
+		err := tx.Lightly(ctx)
+		if err != nil {
+			return err
+		}
 		lane, mine, err = outbox.Enter(ctx, tx, tenants.NewUUID(), w.Now(), w.Now().Add(lease))
 		return err
 	})
