@@ -132,7 +132,7 @@ func (s *Service) follow(ctx context.Context, tx *tenants.Tx, c change, fresh []
 		}
 	}
 	if c.after.Outstanding != c.before.Outstanding || c.after.Status != c.before.Status {
-		if err := s.closeMoot(ctx, tx, c.in.ID); err != nil {
+		if err := s.closeMoot(ctx, tx, c); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -145,12 +146,13 @@ func moot(in Invoice, a Attempt) bool {
 }
 
 // closeMoot promises to look at once at what an invoice left open at acquirers that can close it.
-func (s *Service) closeMoot(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) error {
-	in, err := Get(ctx, tx, invoice)
-	if err != nil {
-		return err
+func (s *Service) closeMoot(ctx context.Context, tx *tenants.Tx, c change) error {
+	if !slices.ContainsFunc(c.after.Attempts, func(a state.AttemptPicture) bool { return a.Status.Live() }) {
+		return nil // as after most payments
 	}
-	all, err := Attempts(ctx, tx, invoice)
+	in := c.in
+	in.Status, in.Outstanding = c.after.Status, c.after.Outstanding
+	all, err := Attempts(ctx, tx, in.ID)
 	if err != nil {
 		return err
 	}

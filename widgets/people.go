@@ -47,9 +47,6 @@ func (s *Service) PutPerson(c *gin.Context) {
 	if err == nil && !tenants.Role(in.Role).Allows(tenants.Manager) {
 		err = &payments.Invalid{Code: "role_unknown", Detail: "The role must be manager, accountant or admin."}
 	}
-	if err == nil && !storable(id) {
-		err = payments.ErrNotFound
-	}
 	var p tenants.Person
 	if err == nil {
 		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/widgets/api"
@@ -61,13 +59,10 @@ func entryViews(ctx context.Context, tx *tenants.Tx, entries []tenants.Entry) ([
 	return views, err
 }
 
-// storable says whether the database can hold a text.
-func storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
-
 func searchOf(c *gin.Context) (tenants.Search, error) {
 	search := tenants.Search{Actor: c.Query("actor"), Action: c.Query("action"), Deal: c.Query("deal_id")}
 	for _, text := range []string{search.Actor, search.Action, search.Deal} {
-		if len(text) > 200 || !storable(text) {
+		if len(text) > 200 {
 			return search, &bad{"search_unreadable", "A search has at most 200 characters of text."}
 		}
 	}
