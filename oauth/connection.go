@@ -56,15 +56,18 @@ func read(ctx context.Context, tx *tenants.Tx, lock bool) (connection, error) {
 	if lock {
 		sql += ` FOR UPDATE`
 	}
-	row, err := tenants.Row[sealed](ctx, tx, sql)
+	var rows []sealed
+	tenants.Ask(tx, &rows, sql)
+	tenant, err := tx.Me(ctx)
+	if err != nil {
+		return connection{}, err
+	}
+	row, err := tenants.One(rows)
 	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 		return connection{}, fmt.Errorf("read tokens: %w", err)
 	}
-	c := connection{version: row.Version, at: row.UpdatedAt, grant: crm.Grant{ExpiresAt: row.ExpiresAt, Endpoint: row.Endpoint,
+	c := connection{tenant: tenant, version: row.Version, at: row.UpdatedAt, grant: crm.Grant{ExpiresAt: row.ExpiresAt, Endpoint: row.Endpoint,
 		AuthServer: row.AuthServer, APIDomain: row.APIDomain, Scope: row.Scope, UserID: row.UserID}}
-	if c.tenant, err = tx.Me(ctx); err != nil {
-		return connection{}, err
-	}
 	for _, part := range []struct {
 		purpose string
 		from    []byte

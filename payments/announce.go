@@ -95,8 +95,9 @@ func (c change) note(ctx context.Context, tx *tenants.Tx, what, key, attempt str
 			return fmt.Errorf("read reference: %w", err)
 		}
 	}
-	return outbox.Plan(ctx, tx, outbox.Note, "note:"+key, c.in.DealID, outbox.Telling{What: what, Invoice: c.in.Number,
+	outbox.Plan(tx, outbox.Note, "note:"+key, c.in.DealID, outbox.Telling{What: what, Invoice: c.in.Number,
 		Minor: amount.Minor, Currency: amount.Currency, Reference: reference, At: c.now})
+	return nil
 }
 
 // exceptions opens one for each new review and closes those whose review ended.

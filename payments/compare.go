@@ -14,7 +14,7 @@ import (
 // ledger holds. With patient set an acquirer that cannot be reached is an error, to be tried again; otherwise the attempt
 // counts as unanswered. Errors: ErrUnavailable, ErrCredentials.
 func (s *Service) Compare(ctx context.Context, id tenants.ID, r Run, was Attempt, patient bool) error {
-	seen, failure := s.ask(ctx, id, was.ID, evidence{Source: "status_answer", AskedAfter: "reconciliation"})
+	seen, failure := s.ask(ctx, id, was.ID, evidence{Source: "status_answer", AskedAfter: "reconciliation"}, nil)
 	away := errors.Is(failure, ErrUnavailable) || errors.Is(failure, ErrCredentials)
 	if failure != nil && (patient || !away) {
 		return failure

@@ -48,7 +48,12 @@ func (s *Service) takes(acquirer string, amount Money) bool {
 
 // connection opens a connection's credentials for use outside the transaction.
 func (s *Service) connection(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (Connection, error) {
-	l, err := one(tenants.Row[Linked](ctx, tx, `SELECT `+linkedColumns+` FROM connections WHERE id = $1`, id))
+	return s.connectionWhere(ctx, tx, "$1", id)
+}
+
+// connectionWhere opens the connection whose id this expression of one argument gives.
+func (s *Service) connectionWhere(ctx context.Context, tx *tenants.Tx, expression string, arg uuid.UUID) (Connection, error) {
+	l, err := one(tenants.Row[Linked](ctx, tx, `SELECT `+linkedColumns+` FROM connections WHERE id = `+expression, arg))
 	if err != nil {
 		return Connection{}, err
 	}

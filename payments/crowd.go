@@ -149,13 +149,10 @@ func (s *Service) fileAll(ctx context.Context, tx *tenants.Tx, conn Connection, 
 			unmatched = append(unmatched, f.ID.String())
 		}
 	}
-	if err := nameAttempts(ctx, tx, fresh); err != nil {
-		return outcomes, fmt.Errorf("name attempts: %w", err)
-	}
-	if err := outbox.MakeAll(ctx, tx, outbox.Check, checks, s.Now()); err != nil {
-		return outcomes, err
-	}
-	return outcomes, outbox.MakeAll(ctx, tx, outbox.Notice, unmatched, s.Now())
+	nameAttempts(tx, fresh)
+	outbox.Promise(tx, outbox.Check, s.Now(), checks...)
+	outbox.Promise(tx, outbox.Notice, s.Now(), unmatched...)
+	return outcomes, nil
 }
 
 // newNotice is a notice that was not there before.
@@ -199,7 +196,7 @@ func insertNotices(ctx context.Context, tx *tenants.Tx, conn Connection, arrived
 }
 
 // nameAttempts notes what the acquirer calls attempts that were started by a form: only an authentic notice knows.
-func nameAttempts(ctx context.Context, tx *tenants.Tx, fresh []newNotice) error {
+func nameAttempts(tx *tenants.Tx, fresh []newNotice) {
 	var ids []uuid.UUID
 	var refs []string
 	for _, f := range fresh {
@@ -208,9 +205,8 @@ func nameAttempts(ctx context.Context, tx *tenants.Tx, fresh []newNotice) error 
 		}
 	}
 	if len(ids) == 0 {
-		return nil
+		return
 	}
-	_, err := tx.Exec(ctx, `UPDATE attempts a SET provider_ref = n.ref FROM unnest($1::uuid[], $2::text[]) AS n(id, ref)
+	tx.Later(`UPDATE attempts a SET provider_ref = n.ref FROM unnest($1::uuid[], $2::text[]) AS n(id, ref)
 		WHERE a.id = n.id AND a.provider_ref = ''`, ids, refs)
-	return err
 }

@@ -99,11 +99,10 @@ func Raise(ctx context.Context, tx *tenants.Tx, e Exception, number string) erro
 	if e.DealID == "" || silent(e.Kind) {
 		return nil
 	}
-	if err := outbox.Plan(ctx, tx, outbox.Task, "task:"+e.ID.String(), e.DealID, outbox.Telling{What: e.Kind, Invoice: number,
-		Minor: e.Minor, Currency: e.Currency, Reference: e.Reference, At: e.OpenedAt}); err != nil {
-		return err
-	}
-	return outbox.Make(ctx, tx, outbox.Push, e.DealID, e.OpenedAt)
+	outbox.Plan(tx, outbox.Task, "task:"+e.ID.String(), e.DealID, outbox.Telling{What: e.Kind, Invoice: number,
+		Minor: e.Minor, Currency: e.Currency, Reference: e.Reference, At: e.OpenedAt})
+	outbox.Promise(tx, outbox.Push, e.OpenedAt, e.DealID)
+	return nil
 }
 
 // Settle closes the open exception with this key, if there is one, and plans the closing of its task.
@@ -130,12 +129,8 @@ func SettleAll(ctx context.Context, tx *tenants.Tx, keys []string, by tenants.Ac
 			continue
 		}
 		task := "task:" + e.ID.String()
-		if err := outbox.Plan(ctx, tx, outbox.CloseTask, "close:"+task, e.DealID, outbox.Telling{What: "closed", Of: task, At: now}); err != nil {
-			return err
-		}
-		if err := outbox.Make(ctx, tx, outbox.Push, e.DealID, now); err != nil {
-			return err
-		}
+		outbox.Plan(tx, outbox.CloseTask, "close:"+task, e.DealID, outbox.Telling{What: "closed", Of: task, At: now})
+		outbox.Promise(tx, outbox.Push, now, e.DealID)
 	}
 	return nil
 }

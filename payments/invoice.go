@@ -193,9 +193,7 @@ func (s *Service) Edit(ctx context.Context, id tenants.ID, by By, invoice uuid.U
 			invoice, charge.Minor, charge.Currency, next.Purpose, next.ExpiresAt, s.Now(), next.Amount.Minor); err != nil {
 			return err
 		}
-		if err := outbox.Drop(ctx, tx, outbox.Expire, invoice.String(), s.Now()); err != nil {
-			return err
-		}
+		outbox.Drop(tx, outbox.Expire, invoice.String(), s.Now())
 		if err := outbox.Make(ctx, tx, outbox.Expire, invoice.String(), next.ExpiresAt); err != nil {
 			return err
 		}

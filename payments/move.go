@@ -116,7 +116,8 @@ func (s *Service) moveGone(ctx context.Context, tx *tenants.Tx, by By, e Excepti
 	if !moved {
 		return fmt.Errorf("%w: nothing was paid through an acquirer for this deal", ErrState)
 	}
-	return outbox.Drop(ctx, tx, outbox.Push, e.DealID, s.Now()) // there is nothing to write to
+	outbox.Drop(tx, outbox.Push, e.DealID, s.Now()) // there is nothing to write to
+	return nil
 }
 
 // empty moves all that an invoice's payments hold, and withdraws its link, which would ask for the money again.

@@ -2,7 +2,6 @@ package payments
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
@@ -33,7 +32,8 @@ func (c change) post(ctx context.Context, tx *tenants.Tx, fresh []finding) error
 		}
 		p.add(t)
 	}
-	return p.write(ctx, tx)
+	p.write(tx)
+	return nil
 }
 
 // behind says which fact a person's transaction refers to.
@@ -79,11 +79,11 @@ func (p *posting) add(t ledger.Transaction) {
 	}
 }
 
-func (p *posting) write(ctx context.Context, tx *tenants.Tx) error {
+func (p *posting) write(tx *tenants.Tx) {
 	if len(p.txns) == 0 {
-		return nil
+		return
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO ledger_entries (tenant_id, txn, line, at, day, invoice_id, deal_id, attempt_id, kind, account, currency, minor, ref, actor)
+	tx.Later(`INSERT INTO ledger_entries (tenant_id, txn, line, at, day, invoice_id, deal_id, attempt_id, kind, account, currency, minor, ref, actor)
 		SELECT $1, e.txn, e.line, $2, greatest(e.day, (SELECT max(month) + interval '1 month' FROM periods)::date), e.invoice, e.deal, e.attempt, e.kind,
 			CASE WHEN e.account = 'acquirer' THEN 'acquirer:' || a.acquirer ELSE e.account END, e.currency, e.minor, e.ref, $3
 		FROM unnest($4::uuid[], $5::int[], $6::date[], $7::uuid[], $8::text[], $9::uuid[], $10::text[], $11::text[], $12::text[], $13::bigint[], $14::text[])
@@ -91,10 +91,6 @@ func (p *posting) write(ctx context.Context, tx *tenants.Tx) error {
 			LEFT JOIN attempts a ON a.id = e.attempt
 		ORDER BY e.n`, tx.Tenant().String(), p.now, string(p.by), p.txns, p.lines, p.days, p.invoices, p.deals, p.attempts, p.kinds, p.accounts,
 		p.currencies, p.minors, p.refs)
-	if err != nil {
-		return fmt.Errorf("post to the ledger: %w", err)
-	}
-	return nil
 }
 
 // Balance is what one account holds. Debits are positive; see [ledger] for what the accounts mean.

@@ -92,9 +92,7 @@ func (s *Service) record(ctx context.Context, tx *tenants.Tx, in Invoice, by ten
 		return nil
 	}
 	after := state.Fold(in.Amount(), facts)
-	if err := s.keep(ctx, tx, in, after); err != nil {
-		return err
-	}
+	s.keep(tx, in, after)
 	if err := s.follow(ctx, tx, change{in: in, before: before, after: after, by: by, now: s.Now()}, fresh); err != nil {
 		return err
 	}
@@ -127,19 +125,16 @@ func (s *Service) follow(ctx context.Context, tx *tenants.Tx, c change, fresh []
 		return err
 	}
 	if c.after.Outstanding == 0 && c.after.Status != state.Cancelled {
-		if err := outbox.Drop(ctx, tx, outbox.Expire, c.in.ID.String(), s.Now()); err != nil {
-			return err
-		}
+		outbox.Drop(tx, outbox.Expire, c.in.ID.String(), s.Now())
 	}
 	if c.after.Outstanding != c.before.Outstanding || c.after.Status != c.before.Status {
 		if err := s.closeMoot(ctx, tx, c); err != nil {
 			return err
 		}
 	}
-	if err := outbox.Stir(ctx, tx, outbox.Robot, c.in.DealID, s.Now()); err != nil {
-		return err
-	}
-	return outbox.Make(ctx, tx, outbox.Push, c.in.DealID, s.Now())
+	outbox.Stir(tx, outbox.Robot, c.in.DealID, s.Now())
+	outbox.Promise(tx, outbox.Push, s.Now(), c.in.DealID)
+	return nil
 }
 
 // named is the audit's word for a fact: the caller's, or one made of the fact.
@@ -169,30 +164,21 @@ func addFact(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID, f finding) 
 }
 
 // keep writes what the fold says into the invoice and its attempts.
-func (s *Service) keep(ctx context.Context, tx *tenants.Tx, in Invoice, p state.Picture) error {
+func (s *Service) keep(tx *tenants.Tx, in Invoice, p state.Picture) {
 	for _, a := range p.Attempts {
 		captured := a.Captured.Minor
 		if a.Captured.Currency != a.Asked.Currency {
 			captured = 0
 		}
-		if _, err := tx.Exec(ctx, `UPDATE attempts SET status = $2, captured = $3, refunded = $4 WHERE id = $1`,
-			a.ID, string(a.Status), captured, a.Refunded); err != nil {
-			return fmt.Errorf("keep attempt: %w", err)
-		}
+		tx.Later(`UPDATE attempts SET status = $2, captured = $3, refunded = $4 WHERE id = $1`, a.ID, string(a.Status), captured, a.Refunded)
 	}
-	reference := in.Reference
+	var by *string // whose reference the invoice shows; nobody's: as before
 	if p.PaidBy != "" {
-		if err := tx.QueryRow(ctx, `SELECT provider_ref FROM attempts WHERE id = $1`, p.PaidBy).Scan(&reference); err != nil {
-			return fmt.Errorf("read reference: %w", err)
-		}
+		by = &p.PaidBy
 	}
-	_, err := tx.Exec(ctx, `UPDATE invoices SET status = $2, paid = $3, refunded = $4, outstanding = $5, paid_at = $6, refunded_at = $7,
-		reference = $8, updated_at = $9 WHERE id = $1`, in.ID, string(p.Status), p.Paid, p.Refunded, p.Outstanding,
-		orNull(p.PaidAt), orNull(p.RefundedAt), reference, s.Now())
-	if err != nil {
-		return fmt.Errorf("keep invoice: %w", err)
-	}
-	return nil
+	tx.Later(`UPDATE invoices SET status = $2, paid = $3, refunded = $4, outstanding = $5, paid_at = $6, refunded_at = $7,
+		reference = coalesce((SELECT provider_ref FROM attempts WHERE id = $8), reference), updated_at = $9 WHERE id = $1`,
+		in.ID, string(p.Status), p.Paid, p.Refunded, p.Outstanding, orNull(p.PaidAt), orNull(p.RefundedAt), by, s.Now())
 }
 
 func orNull(t time.Time) *time.Time {

@@ -45,16 +45,9 @@ func nextCheck(a Attempt, now time.Time) (time.Time, bool) {
 // Check keeps the promise to ask about an attempt. It returns when to ask again; the zero time ends the ladder.
 // Errors: ErrUnavailable, ErrCredentials (ask again later).
 func (s *Service) Check(ctx context.Context, id tenants.ID, attemptID uuid.UUID) (time.Time, error) {
-	if err := s.Verify(ctx, id, attemptID, evidence{Source: "status_answer"}); err != nil {
-		return time.Time{}, err
-	}
 	var next time.Time
-	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+	_, err := s.ask(ctx, id, attemptID, evidence{Source: "status_answer"}, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 		a, err := attempt(ctx, tx, attemptID)
-		if err != nil {
-			return err
-		}
-		in, err := lock(ctx, tx, a.InvoiceID)
 		if err != nil {
 			return err
 		}
@@ -80,23 +73,26 @@ func (s *Service) Hurry(ctx context.Context, id tenants.ID, attemptID uuid.UUID)
 // Verify asks the acquirer what became of an attempt and records the answer. An answer that proves nothing records
 // nothing and is no error. Errors: ErrNotFound, ErrUnavailable, ErrCredentials.
 func (s *Service) Verify(ctx context.Context, id tenants.ID, attemptID uuid.UUID, because evidence) error {
-	_, err := s.ask(ctx, id, attemptID, because)
+	_, err := s.ask(ctx, id, attemptID, because, nil)
 	return err
 }
 
-// ask is Verify that also returns the answer; one that proves nothing has no status.
-func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, because evidence) (seen Observation, err error) {
+// ask is Verify that also returns the answer; one that proves nothing has no status. then, unless nil, follows in the
+// transaction that records the answer, also where there is nobody to ask; the invoice is locked.
+func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, because evidence,
+	then func(context.Context, *tenants.Tx, Invoice) error) (seen Observation, err error) {
 	var o opening
 	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var attempts []Attempt
+		var invoices []Invoice
+		tenants.Ask(tx, &attempts, `SELECT `+attemptColumns+` FROM attempts WHERE id = $1`, attemptID)
+		tenants.Ask(tx, &invoices, `SELECT `+invoiceColumns+` FROM invoices WHERE id = (SELECT invoice_id FROM attempts WHERE id = $1)`, attemptID)
 		var err error
-		if o.attempt, err = attempt(ctx, tx, attemptID); err != nil {
+		if o.conn, err = s.connectionWhere(ctx, tx, `(SELECT connection_id FROM attempts WHERE id = $1)`, attemptID); err != nil {
 			return err
 		}
-		if o.invoice, err = Get(ctx, tx, o.attempt.InvoiceID); err != nil {
-			return err
-		}
-		o.conn, err = s.connection(ctx, tx, o.attempt.ConnectionID)
-		return err
+		o.attempt, o.invoice = attempts[0], invoices[0]
+		return nil
 	})
 	if err != nil {
 		return seen, err
@@ -105,19 +101,30 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 	if !ok {
 		return seen, fmt.Errorf("%w: no adapter for %s", ErrUnavailable, o.attempt.Acquirer)
 	}
+	record := func(fn func(context.Context, *tenants.Tx, Invoice) error) error {
+		return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+			in, err := lock(ctx, tx, o.attempt.InvoiceID)
+			if err == nil {
+				err = fn(ctx, tx, in)
+			}
+			if err == nil && then != nil {
+				err = then(ctx, tx, in)
+			}
+			return err
+		})
+	}
 	if _, tells := provider.(Teller); tells { // it cannot be asked
-		return seen, nil
+		if then == nil {
+			return seen, nil
+		}
+		return seen, record(func(context.Context, *tenants.Tx, Invoice) error { return nil })
 	}
 	s.shut(ctx, provider, o)
 	seen, failure := provider.Look(ctx, o.conn, o.order("en"))
 	if failure != nil && !errors.Is(failure, ErrNothingNew) {
 		return seen, failure
 	}
-	return seen, s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		in, err := lock(ctx, tx, o.attempt.InvoiceID)
-		if err != nil {
-			return err
-		}
+	return seen, record(func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 		if errors.Is(failure, ErrUnclear) {
 			if err := s.unclear(ctx, tx, in, o.attempt, seen); err != nil {
 				return err
@@ -162,16 +169,15 @@ func (s *Service) closeMoot(ctx context.Context, tx *tenants.Tx, c change) error
 			open = append(open, a.ID.String())
 		}
 	}
-	return outbox.MakeAll(ctx, tx, outbox.Check, open, s.Now())
+	outbox.Promise(tx, outbox.Check, s.Now(), open...)
+	return nil
 }
 
 // observe turns an acquirer's answer into facts.
 func (s *Service) observe(ctx context.Context, tx *tenants.Tx, in Invoice, a Attempt, seen Observation, because evidence) error {
-	if _, err := tx.Exec(ctx, `UPDATE attempts SET checks = checks + 1, checked_at = $2,
+	tx.Later(`UPDATE attempts SET checks = checks + 1, checked_at = $2,
 		provider_ref = CASE WHEN provider_ref = '' THEN $3 ELSE provider_ref END, paid_at = coalesce(paid_at, $4) WHERE id = $1`,
-		a.ID, s.Now(), seen.ProviderRef, orNull(seen.PaidAt)); err != nil {
-		return fmt.Errorf("note the check: %w", err)
-	}
+		a.ID, s.Now(), seen.ProviderRef, orNull(seen.PaidAt))
 	if seen.Status == "" {
 		return nil
 	}

@@ -49,10 +49,7 @@ func (t *turn) load(ctx context.Context) (*batch, error) {
 	b := &batch{}
 	err := t.DB.In(ctx, t.id, func(ctx context.Context, tx *tenants.Tx) error {
 		*b = batch{}
-		if err := t.lane.Look(ctx, tx); err != nil {
-			return err
-		}
-		claims, err := outbox.Take(ctx, tx, outbox.Push, 0, t.lane.Owner, t.Now(), lease, batchDeals)
+		claims, err := t.lane.Look(ctx, tx, t.Now(), lease, batchDeals)
 		if err != nil || len(claims) == 0 {
 			return err
 		}
@@ -68,7 +65,8 @@ func (t *turn) load(ctx context.Context) (*batch, error) {
 			}
 		}
 		b.parts = split(b.deals)
-		return outbox.Sending(ctx, tx, sending(b.parts[0]), t.Now())
+		outbox.Sending(tx, sending(b.parts[0]), t.Now())
+		return nil
 	})
 	if err == nil && len(b.deals) > 0 {
 		t.fault("sending")
@@ -82,13 +80,17 @@ func (t *turn) look(ctx context.Context, tx *tenants.Tx, deals []*deal) error {
 	for i, d := range deals {
 		names[i], byName[d.claim.Key] = d.claim.Key, d
 	}
+	var before []outbox.Written
+	var effects []outbox.Effect
+	outbox.WrittenOf(tx, &before, names)
+	outbox.Open(tx, &effects, names)
 	mine, err := t.Payments.DealsOf(ctx, tx, names)
 	if err != nil {
 		return err
 	}
-	written, err := outbox.WrittenOf(ctx, tx, names)
-	if err != nil {
-		return err
+	written := make(map[string]outbox.Written, len(before))
+	for _, w := range before {
+		written[w.Deal] = w
 	}
 	for name, d := range byName {
 		if len(mine[name].Invoices) == 0 {
@@ -98,11 +100,10 @@ func (t *turn) look(ctx context.Context, tx *tenants.Tx, deals []*deal) error {
 			return err
 		}
 	}
-	effects, err := outbox.Open(ctx, tx, names)
 	for _, e := range effects {
 		byName[e.Deal].effects = append(byName[e.Deal].effects, e)
 	}
-	return err
+	return nil
 }
 
 // compare decides whether the fields have to be written, and whether the deal may have to move.

@@ -42,11 +42,8 @@ type turn struct {
 func (w *Worker) Lane(ctx context.Context, id tenants.ID) error {
 	var lane outbox.Lane
 	var mine bool
-	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		err := tx.Lightly(ctx)
-		if err != nil {
-			return err
-		}
+	err := w.DB.Lightly(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
 		lane, mine, err = outbox.Enter(ctx, tx, tenants.NewUUID(), w.Now(), w.Now().Add(lease))
 		return err
 	})
@@ -163,8 +160,9 @@ func (t *turn) rest(ctx context.Context, tx *tenants.Tx, cause error) error {
 		return err
 	}
 	now, wait := t.Now(), pause(cause)
-	if err := outbox.Pause(ctx, tx, now.Add(wait), code(cause)); err != nil || wait < shortest {
-		return err
+	outbox.Pause(tx, now.Add(wait), code(cause))
+	if wait < shortest {
+		return nil
 	}
 	return outbox.Postpone(ctx, tx, outbox.Push, now, now.Add(wait), code(cause))
 }

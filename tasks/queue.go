@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 )
 
 // Reminders in Redis: one type for a promise, one for a lane. They carry ids only.
@@ -29,6 +31,7 @@ type reminder struct {
 type Queue struct {
 	redis  asynq.RedisConnOpt
 	client *asynq.Client
+	turns  redis.UniversalClient
 	now    func() time.Time
 	log    *slog.Logger
 	near   atomic.Pointer[near]
@@ -47,11 +50,15 @@ func NewQueue(url string, now func() time.Time, log *slog.Logger) (*Queue, error
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_URL: %w", err)
 	}
-	return &Queue{redis: opt, client: asynq.NewClient(opt), now: now, log: log}, nil
+	turns, ok := opt.MakeRedisClient().(redis.UniversalClient)
+	if !ok {
+		return nil, errors.New("REDIS_URL: asynq makes no client of it")
+	}
+	return &Queue{redis: opt, client: asynq.NewClient(opt), turns: turns, now: now, log: log}, nil
 }
 
 // Close ends the client's connections.
-func (q *Queue) Close() error { return q.client.Close() }
+func (q *Queue) Close() error { return errors.Join(q.client.Close(), q.turns.Close()) }
 
 // Send reminds of promises that are due; later ones are found by the sweeper. A lane is reminded once for all its
 // deals, and so are reviews. Failures are logged only: the sweeper repeats what was lost.
@@ -150,8 +157,11 @@ func (q *Queue) handler(run func(context.Context, tenants.ID, reminder) error) a
 	}
 }
 
-// The sweeper finds promises whose reminder was lost, or which became due.
+// The sweeper finds promises whose reminder was lost, or which became due. Of all workers one sweeps at a time: who takes the
+// turn in Redis. Without Redis there would be nowhere to send a reminder.
 const (
+	sweepTurn  = "dealpay:sweep"
+	sweepTime  = 400 * time.Millisecond // how long a turn keeps the others from sweeping
 	sweepEvery = 500 * time.Millisecond
 	sweepQuiet = 900 * time.Millisecond // how long a reminder may take before another is sent: two ticks
 	sweepLimit = 500
@@ -165,6 +175,9 @@ func (q *Queue) sweep(ctx context.Context, db *tenants.DB) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+			if mine, err := q.turns.SetNX(ctx, sweepTurn, 1, sweepTime).Result(); err != nil || !mine {
+				continue
+			}
 			due, err := db.Due(ctx, q.now(), sweepQuiet, sweepLimit)
 			if err != nil && ctx.Err() == nil {
 				q.log.WarnContext(ctx, "sweep failed", "err", err)

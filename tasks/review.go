@@ -340,9 +340,7 @@ func (r *review) close(ctx context.Context) error {
 	return r.DB.In(context.WithoutCancel(ctx), r.id, func(ctx context.Context, tx *tenants.Tx) error {
 		now := r.Now()
 		if r.call != nil {
-			if err := outbox.Called(ctx, tx, *r.call); err != nil {
-				return err
-			}
+			outbox.Called(tx, *r.call)
 		}
 		if err := outbox.Done(ctx, tx, now, r.done...); err != nil {
 			return err

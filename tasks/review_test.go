@@ -19,7 +19,8 @@ import (
 func (h *house) changed(deals ...string) {
 	h.Helper()
 	h.in(func(ctx context.Context, tx *tenants.Tx) error {
-		return outbox.MakeAll(ctx, tx, outbox.Review, deals, h.now())
+		outbox.Promise(tx, outbox.Review, h.now(), deals...)
+		return nil
 	})
 }
 

@@ -47,14 +47,13 @@ func (t *turn) record(ctx context.Context, part []*deal, verdicts []crm.Verdict,
 			return err
 		}
 		for _, c := range calls {
-			if err := outbox.Called(ctx, tx, c); err != nil {
-				return err
-			}
+			outbox.Called(tx, c)
 		}
 		if cause := t.halted(); cause != nil {
 			return t.rest(ctx, tx, cause)
 		}
-		return outbox.Sending(ctx, tx, sending(next), t.Now())
+		outbox.Sending(tx, sending(next), t.Now())
+		return nil
 	})
 	t.fault("recorded")
 	return err
@@ -63,15 +62,9 @@ func (t *turn) record(ctx context.Context, part []*deal, verdicts []crm.Verdict,
 // book writes a tally down.
 func (t *turn) book(ctx context.Context, tx *tenants.Tx, sum tally) error {
 	now := t.Now()
-	if err := outbox.Wrote(ctx, tx, now, sum.written...); err != nil {
-		return err
-	}
-	if err := outbox.Sent(ctx, tx, now, sum.sent...); err != nil {
-		return err
-	}
-	if err := outbox.Unsent(ctx, tx, sum.unsent...); err != nil {
-		return err
-	}
+	outbox.Wrote(tx, now, sum.written...)
+	outbox.Sent(tx, now, sum.sent...)
+	outbox.Unsent(tx, sum.unsent...)
 	keys := sum.over
 	for _, c := range sum.done {
 		keys = append(keys, syncKey(c.Key))
@@ -113,9 +106,7 @@ func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, 
 		}
 	}
 	for _, key := range d.forget {
-		if err := outbox.Forget(ctx, tx, key, "no longer needed"); err != nil {
-			return err
-		}
+		outbox.Forget(tx, key, "no longer needed")
 	}
 	switch {
 	case failure != nil:
@@ -148,7 +139,7 @@ func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *
 	case v.Err == nil:
 		sum.sent = append(sum.sent, outbox.Receipt{Key: key, RemoteID: v.RemoteID})
 	case class == crm.Gone, class == crm.Refused:
-		return outbox.Forget(ctx, tx, key, class.String())
+		outbox.Forget(tx, key, class.String())
 	case ambiguous(v.Err), d.sendingBefore(key): // it may have happened, now or in an earlier run that this one could not check
 	default:
 		sum.unsent = append(sum.unsent, key)

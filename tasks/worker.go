@@ -65,11 +65,8 @@ func (w *Worker) Run(ctx context.Context, id tenants.ID, kind outbox.Kind, promi
 		return w.Reviews(ctx, id)
 	}
 	var claims []outbox.Claim
-	err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		err := tx.Lightly(ctx)
-		if err != nil {
-			return err
-		}
+	err := w.DB.Lightly(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		var err error
 		claims, err = outbox.Take(ctx, tx, kind, promise, tenants.NewUUID(), w.Now(), lease, 1)
 		return err
 	})
@@ -102,9 +99,7 @@ func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id te
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				err := w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-					return errors.Join(tx.Lightly(ctx), renew(ctx, tx, w.Now().Add(lease)))
-				})
+				err := w.DB.Lightly(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return renew(ctx, tx, w.Now().Add(lease)) })
 				if errors.Is(err, outbox.ErrLost) {
 					cancel()
 				}

@@ -83,12 +83,9 @@ func (tx *Tx) Audit(ctx context.Context, e Entry, evidence any) error {
 			return fmt.Errorf("audit %s: %w", e.Action, err)
 		}
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO audit (tenant_id, at, actor, action, deal_id, invoice_id, before, after, evidence, request_id)
+	tx.Later(`INSERT INTO audit (tenant_id, at, actor, action, deal_id, invoice_id, before, after, evidence, request_id)
 		VALUES ($1, coalesce(nullif($2, '0001-01-01 00:00:00+00'::timestamptz), now()), $3, $4, $5, $6, $7, $8, $9, $10)`,
 		tx.tenant.String(), e.At.UTC(), string(e.Actor), e.Action, e.DealID, e.Invoice, e.Before, e.After, raw, RequestOf(ctx))
-	if err != nil {
-		return fmt.Errorf("audit %s: %w", e.Action, err)
-	}
 	return nil
 }
 

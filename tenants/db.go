@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,11 +32,12 @@ type DB struct {
 
 // Open connects to the database at url with the roles that the migrations made. conns bounds the app's pool.
 func Open(ctx context.Context, url string, conns int, sealer *Sealer) (*DB, error) {
-	app, err := pool(ctx, url, "dealpay_app", conns)
+	app, err := pool(ctx, url, "dealpay_app", conns, nil)
 	if err != nil {
 		return nil, err
 	}
-	relay, err := pool(ctx, url, "dealpay_relay", 2)
+	// The relay's one question is about a table that may grow a thousandfold within a minute: a plan is good for once only.
+	relay, err := pool(ctx, url, "dealpay_relay", 2, map[string]string{"plan_cache_mode": "force_custom_plan"})
 	if err != nil {
 		app.Close()
 		return nil, err
@@ -43,7 +45,10 @@ func Open(ctx context.Context, url string, conns int, sealer *Sealer) (*DB, erro
 	return &DB{app: app, relay: relay, sealer: sealer}, nil
 }
 
-func pool(ctx context.Context, url, role string, conns int) (*pgxpool.Pool, error) {
+// pingAfter is how long a connection may rest before it is asked whether it still lives.
+const pingAfter = 15 * time.Second
+
+func pool(ctx context.Context, url, role string, conns int, settings map[string]string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
@@ -52,7 +57,9 @@ func pool(ctx context.Context, url, role string, conns int) (*pgxpool.Pool, erro
 	config.ConnConfig.RuntimeParams["role"] = role
 	config.ConnConfig.RuntimeParams["application_name"] = role
 	config.ConnConfig.RuntimeParams["statement_timeout"] = "30000"
+	maps.Copy(config.ConnConfig.RuntimeParams, settings)
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
+	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	p, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL as %s: %w", role, err)
@@ -72,49 +79,102 @@ func (db *DB) Ping(ctx context.Context) error { return db.app.Ping(ctx) }
 // Sealer returns what seals the tenants' secrets.
 func (db *DB) Sealer() *Sealer { return db.sealer }
 
-// Tx is one transaction of one tenant. Only DB.In makes it.
+// Tx is one transaction of one tenant. Only DB.In and DB.Lightly make it. A round trip to the database costs more than most
+// statements: what nobody waits for is queued, and leaves together with the next statement that somebody waits for.
 type Tx struct {
 	tx        pgx.Tx
 	tenant    ID
 	sealer    *Sealer
+	queue     *pgx.Batch
 	reminders []Reminder
 }
 
 // Tenant is whose transaction this is.
 func (tx *Tx) Tenant() ID { return tx.tenant }
 
-// Lightly lets the transaction commit without waiting for the disk: for claims and signs of life only, which nobody misses
-// after a crash of the database. Their holder meets a claim that is not its own, and records nothing.
-func (tx *Tx) Lightly(ctx context.Context) error {
-	_, err := tx.Exec(ctx, `SET LOCAL synchronous_commit TO off`)
-	return err
+// Later queues a statement whose result nobody waits for. It is carried out before the next statement, or before commit; its
+// error is the error of what sends it.
+func (tx *Tx) Later(sql string, args ...any) { tx.queue.Queue(sql, args...) }
+
+// Must is Later for a statement that has to change a row: if it changes none, otherwise is the error.
+func (tx *Tx) Must(otherwise error, sql string, args ...any) {
+	tx.queue.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() == 0 {
+			return otherwise
+		}
+		return nil
+	})
+}
+
+// Ask is Later for a query: its rows are in into, by column name, after the next statement or Flush.
+func Ask[T any](tx *Tx, into *[]T, sql string, args ...any) {
+	Then(tx, func(rows []T) { *into = rows }, sql, args...)
+}
+
+// Then is Ask that hands the rows over.
+func Then[T any](tx *Tx, take func([]T), sql string, args ...any) {
+	tx.queue.Queue(sql, args...).Query(func(rows pgx.Rows) error {
+		all, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
+		if err == nil {
+			take(all)
+		}
+		return err
+	})
+}
+
+// Flush carries out what is queued, in one round trip.
+func (tx *Tx) Flush(ctx context.Context) error {
+	if tx.queue.Len() == 0 {
+		return nil
+	}
+	queue := tx.queue
+	tx.queue = &pgx.Batch{}
+	return tx.tx.SendBatch(ctx, queue).Close()
 }
 
 // Exec runs a statement.
-func (tx *Tx) Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error) {
-	return tx.tx.Exec(ctx, sql, args...)
+func (tx *Tx) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
+	if tx.queue.Len() == 0 {
+		return tx.tx.Exec(ctx, sql, args...)
+	}
+	tx.queue.Queue(sql, args...).Exec(func(done pgconn.CommandTag) error {
+		tag = done
+		return nil
+	})
+	return tag, tx.Flush(ctx)
 }
 
 // Query runs a query; read it with pgx.CollectRows.
 func (tx *Tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	if err := tx.Flush(ctx); err != nil {
+		return nil, err
+	}
 	return tx.tx.Query(ctx, sql, args...)
 }
 
 // QueryRow runs a query of one row.
 func (tx *Tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
+	if err := tx.Flush(ctx); err != nil {
+		return noRow{err}
+	}
 	return tx.tx.QueryRow(ctx, sql, args...)
 }
 
-// SendBatch sends several statements at once.
-func (tx *Tx) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
-	return tx.tx.SendBatch(ctx, b)
-}
+// noRow is the row of a query that was not run.
+type noRow struct{ err error }
+
+func (r noRow) Scan(...any) error { return r.err }
 
 // Remind notes a promise whose reminder goes out after commit.
 func (tx *Tx) Remind(r Reminder) { tx.reminders = append(tx.reminders, r) }
 
 // Rows collects a query's rows by column name into T.
 func Rows[T any](ctx context.Context, tx *Tx, sql string, args ...any) ([]T, error) {
+	if tx.queue.Len() > 0 {
+		var all []T
+		Ask(tx, &all, sql, args...)
+		return all, tx.Flush(ctx)
+	}
 	rows, err := tx.tx.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
@@ -124,12 +184,25 @@ func Rows[T any](ctx context.Context, tx *Tx, sql string, args ...any) ([]T, err
 
 // Row is Rows for exactly one row; without one it returns pgx.ErrNoRows.
 func Row[T any](ctx context.Context, tx *Tx, sql string, args ...any) (T, error) {
-	rows, err := tx.tx.Query(ctx, sql, args...)
-	if err != nil {
-		var none T
-		return none, err
+	all, err := Rows[T](ctx, tx, sql, args...)
+	if err == nil {
+		return One(all)
 	}
-	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+	var none T
+	return none, err
+}
+
+// One is the only one of these rows; without one it returns pgx.ErrNoRows.
+func One[T any](all []T) (T, error) {
+	switch len(all) {
+	case 1:
+		return all[0], nil
+	case 0:
+		var none T
+		return none, pgx.ErrNoRows
+	}
+	var none T
+	return none, pgx.ErrTooManyRows
 }
 
 // ErrNobody is returned for a transaction without a tenant.
@@ -138,11 +211,21 @@ var ErrNobody = errors.New("tenants: no tenant")
 // In runs fn in a transaction bound to the tenant and commits when fn returns nil. fn may run again after a deadlock or
 // a serialization failure, so it must not call the network. Promises made in it are woken after commit.
 func (db *DB) In(ctx context.Context, id ID, fn func(ctx context.Context, tx *Tx) error) error {
+	return db.in(ctx, id, "", fn)
+}
+
+// Lightly is In for a transaction that commits without waiting for the disk: for claims and signs of life only, which nobody
+// misses after a crash of the database. Their holder meets a claim that is not its own, and records nothing.
+func (db *DB) Lightly(ctx context.Context, id ID, fn func(ctx context.Context, tx *Tx) error) error {
+	return db.in(ctx, id, "; SET LOCAL synchronous_commit TO off", fn)
+}
+
+func (db *DB) in(ctx context.Context, id ID, also string, fn func(ctx context.Context, tx *Tx) error) error {
 	if id.Zero() {
 		return ErrNobody
 	}
 	for try := 1; ; try++ {
-		reminders, err := db.once(ctx, id, fn)
+		reminders, err := db.once(ctx, id, also, fn)
 		if err == nil {
 			if db.Wake != nil && len(reminders) > 0 {
 				db.Wake(reminders)
@@ -155,16 +238,39 @@ func (db *DB) In(ctx context.Context, id ID, fn func(ctx context.Context, tx *Tx
 	}
 }
 
-func (db *DB) once(ctx context.Context, id ID, fn func(context.Context, *Tx) error) ([]Reminder, error) {
-	var reminders []Reminder
-	bound := pgx.TxOptions{BeginQuery: "BEGIN; SELECT set_config('app.tenant_id', '" + id.String() + "', true)"} // one round trip; an ID is a UUID
-	err := pgx.BeginTxFunc(ctx, db.app, bound, func(raw pgx.Tx) error {
-		tx := &Tx{tx: raw, tenant: id, sealer: db.sealer}
-		err := fn(ctx, tx)
-		reminders = tx.reminders
+func (db *DB) once(ctx context.Context, id ID, also string, fn func(context.Context, *Tx) error) ([]Reminder, error) {
+	bound := pgx.TxOptions{BeginQuery: "BEGIN; SELECT set_config('app.tenant_id', '" + id.String() + "', true)" + also} // one round trip; an ID is a UUID
+	var raw pgx.Tx
+	err := db.begun(ctx, func() (err error) {
+		raw, err = db.app.BeginTx(ctx, bound)
 		return err
 	})
-	return reminders, err
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = raw.Rollback(ctx) }() // nothing, once it is committed
+	tx := &Tx{tx: raw, tenant: id, sealer: db.sealer, queue: &pgx.Batch{}}
+	if err := fn(ctx, tx); err != nil {
+		return nil, err
+	}
+	if err := tx.Flush(ctx); err != nil {
+		return nil, err
+	}
+	return tx.reminders, raw.Commit(ctx)
+}
+
+// begun tries what reads or begins until a connection answers: those that a restart of the database cut stay in the pool until
+// somebody uses them. What cannot be connected anew is an error at once.
+func (db *DB) begun(ctx context.Context, try func() error) error {
+	for left := db.app.Config().MaxConns; ; left-- {
+		err := try()
+		var refused *pgconn.ConnectError
+		var answer *pgconn.PgError
+		cut := err != nil && !errors.Is(err, pgx.ErrNoRows) && !errors.As(err, &refused) && (!errors.As(err, &answer) || answer.Severity == "FATAL")
+		if !cut || ctx.Err() != nil || left == 0 {
+			return err
+		}
+	}
 }
 
 func again(err error) bool {
@@ -184,17 +290,31 @@ func Conflict(err error, constraint string) bool {
 // of work keeps nobody's reminder waiting.
 func (db *DB) Due(ctx context.Context, now time.Time, quiet time.Duration, limit int) ([]Reminder, error) {
 	rows, err := db.relay.Query(ctx, `
-		WITH due AS (
+		WITH due AS MATERIALIZED (
 			SELECT tenant_id, id, kind, due_at, relayed_at, row_number() OVER (PARTITION BY tenant_id, kind ORDER BY due_at, id) AS n
 			FROM outbox
-			WHERE done_at IS NULL AND dead_at IS NULL AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until < $1)),
-		chosen AS (
-			SELECT tenant_id, id FROM due
-			WHERE (kind <> 'push' OR n = 1) AND (relayed_at IS NULL OR relayed_at < $2)
-			ORDER BY n, due_at LIMIT $3)
+			WHERE done_at IS NULL AND dead_at IS NULL AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until < $1))
+		SELECT tenant_id::text, id FROM due
+		WHERE (kind <> 'push' OR n = 1) AND (relayed_at IS NULL OR relayed_at < $2)
+		ORDER BY n, due_at LIMIT $3`, now, now.Add(-quiet), limit)
+	if err != nil {
+		return nil, err
+	}
+	owners, ids := []string{}, []int64{}
+	var owner string
+	var one int64
+	if _, err := pgx.ForEachRow(rows, []any{&owner, &one}, func() error {
+		owners, ids = append(owners, owner), append(ids, one)
+		return nil
+	}); err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	// Whoever holds a row works on it: it needs no reminder.
+	rows, err = db.relay.Query(ctx, `
 		UPDATE outbox SET relayed_at = $1
-		WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM outbox JOIN chosen USING (tenant_id, id) FOR UPDATE OF outbox SKIP LOCKED)
-		RETURNING tenant_id::text, id, kind, due_at`, now, now.Add(-quiet), limit)
+		WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM outbox JOIN unnest($2::uuid[], $3::bigint[]) AS chosen(tenant_id, id) USING (tenant_id, id)
+			WHERE done_at IS NULL FOR UPDATE OF outbox SKIP LOCKED)
+		RETURNING tenant_id::text, id, kind, due_at`, now, owners, ids)
 	if err != nil {
 		return nil, err
 	}

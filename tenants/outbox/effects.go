@@ -1,9 +1,7 @@
 package outbox
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/dealpay/dealpay/tenants"
@@ -32,13 +30,9 @@ type Telling struct {
 
 // Plan notes an effect with a deterministic key, in the transaction that causes it; planning it twice is one effect.
 // The caller also promises a push of the deal.
-func Plan(ctx context.Context, tx *tenants.Tx, kind EffectKind, key, deal string, t Telling) error {
-	_, err := tx.Exec(ctx, `INSERT INTO effects (tenant_id, key, deal_id, kind, reference, body) VALUES ($1, $2, $3, $4, $5, $6)
+func Plan(tx *tenants.Tx, kind EffectKind, key, deal string, t Telling) {
+	tx.Later(`INSERT INTO effects (tenant_id, key, deal_id, kind, reference, body) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT (tenant_id, key) DO NOTHING`, tx.Tenant().String(), key, deal, string(kind), tenants.NewNumber("DPN"), t)
-	if err != nil {
-		return fmt.Errorf("plan %s: %w", kind, err)
-	}
-	return nil
 }
 
 // Effect is a planned effect that is not known to have happened.
@@ -61,9 +55,9 @@ func (e Effect) Telling() (Telling, error) {
 	return t, err
 }
 
-// Open lists the effects of these deals that still have to happen, in the order they were planned.
-func Open(ctx context.Context, tx *tenants.Tx, deals []string) ([]Effect, error) {
-	return tenants.Rows[Effect](ctx, tx, `
+// Open asks for the effects of these deals that still have to happen, in the order they were planned.
+func Open(tx *tenants.Tx, into *[]Effect, deals []string) {
+	tenants.Ask(tx, into, `
 		SELECT e.key, e.deal_id, e.kind, e.reference, e.body, e.status, coalesce(o.remote_id, '') AS remote_of,
 			coalesce(o.status, '') AS of_status, coalesce(o.status = 'sending', false) AS of_unknown
 		FROM effects e LEFT JOIN effects o ON o.tenant_id = e.tenant_id AND o.key = e.body->>'of'
@@ -71,42 +65,36 @@ func Open(ctx context.Context, tx *tenants.Tx, deals []string) ([]Effect, error)
 }
 
 // Sending notes, before the call, that these effects are about to happen.
-func Sending(ctx context.Context, tx *tenants.Tx, keys []string, now time.Time) error {
-	if len(keys) == 0 {
-		return nil
+func Sending(tx *tenants.Tx, keys []string, now time.Time) {
+	if len(keys) > 0 {
+		tx.Later(`UPDATE effects SET status = 'sending', sending_at = $2 WHERE key = ANY($1)`, keys, now)
 	}
-	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'sending', sending_at = $2 WHERE key = ANY($1)`, keys, now)
-	return err
 }
 
 // Receipt is the CRM's word that an effect happened, and what it calls it.
 type Receipt struct{ Key, RemoteID string }
 
 // Sent notes that effects happened.
-func Sent(ctx context.Context, tx *tenants.Tx, now time.Time, receipts ...Receipt) error {
+func Sent(tx *tenants.Tx, now time.Time, receipts ...Receipt) {
 	if len(receipts) == 0 {
-		return nil
+		return
 	}
 	keys, ids := make([]string, len(receipts)), make([]string, len(receipts))
 	for i, r := range receipts {
 		keys[i], ids[i] = r.Key, r.RemoteID
 	}
-	_, err := tx.Exec(ctx, `UPDATE effects e SET status = 'sent', remote_id = r.id, sent_at = $3, last_error = ''
+	tx.Later(`UPDATE effects e SET status = 'sent', remote_id = r.id, sent_at = $3, last_error = ''
 		FROM unnest($1::text[], $2::text[]) AS r(key, id) WHERE e.key = r.key`, keys, ids, now)
-	return err
 }
 
 // Unsent notes that effects certainly did not happen: they are only planned again.
-func Unsent(ctx context.Context, tx *tenants.Tx, keys ...string) error {
-	if len(keys) == 0 {
-		return nil
+func Unsent(tx *tenants.Tx, keys ...string) {
+	if len(keys) > 0 {
+		tx.Later(`UPDATE effects SET status = 'planned' WHERE key = ANY($1) AND status = 'sending'`, keys)
 	}
-	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'planned' WHERE key = ANY($1) AND status = 'sending'`, keys)
-	return err
 }
 
 // Forget gives up an effect that can never happen, or need not any more.
-func Forget(ctx context.Context, tx *tenants.Tx, key, reason string) error {
-	_, err := tx.Exec(ctx, `UPDATE effects SET status = 'dropped', last_error = $2 WHERE key = $1 AND status <> 'sent'`, key, reason)
-	return err
+func Forget(tx *tenants.Tx, key, reason string) {
+	tx.Later(`UPDATE effects SET status = 'dropped', last_error = $2 WHERE key = $1 AND status <> 'sent'`, key, reason)
 }

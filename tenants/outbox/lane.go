@@ -34,13 +34,21 @@ func Enter(ctx context.Context, tx *tenants.Tx, owner uuid.UUID, now, until time
 	return l, holder == owner, err
 }
 
-// Look notes which wake-ups are answered by the look at the promises that follows.
-func (l *Lane) Look(ctx context.Context, tx *tenants.Tx) error {
-	err := tx.QueryRow(ctx, `SELECT wake FROM lanes WHERE lease_owner = $1`, l.Owner).Scan(&l.seen)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return ErrLost
+// Look takes the promises that are due and notes which wake-ups that answers. Error: ErrLost when somebody else took the lane.
+func (l *Lane) Look(ctx context.Context, tx *tenants.Tx, now time.Time, lease time.Duration, limit int) ([]Claim, error) {
+	var held []struct {
+		Wake int64 `db:"wake"`
 	}
-	return err
+	tenants.Ask(tx, &held, `SELECT wake FROM lanes WHERE lease_owner = $1`, l.Owner)
+	claims, err := Take(ctx, tx, Push, 0, l.Owner, now, lease, limit)
+	if err != nil {
+		return nil, err
+	}
+	if len(held) == 0 {
+		return nil, ErrLost
+	}
+	l.seen = held[0].Wake
+	return claims, nil
 }
 
 // Keep renews the lease. Error: ErrLost when somebody else took the lane.
@@ -63,9 +71,8 @@ func (l *Lane) Quit(ctx context.Context, tx *tenants.Tx, force bool) (ok bool, e
 }
 
 // Pause notes for people why nothing is written to the CRM now; a call that succeeds ends it.
-func Pause(ctx context.Context, tx *tenants.Tx, until time.Time, why string) error {
-	_, err := tx.Exec(ctx, `UPDATE lanes SET paused_until = $1, paused_why = $2`, until, why)
-	return err
+func Pause(tx *tenants.Tx, until time.Time, why string) {
+	tx.Later(`UPDATE lanes SET paused_until = $1, paused_why = $2`, until, why)
 }
 
 // Call is one look or one write at the CRM, for people to see.
@@ -82,11 +89,10 @@ type Call struct {
 const OK = "ok"
 
 // Called notes a call.
-func Called(ctx context.Context, tx *tenants.Tx, c Call) error {
-	_, err := tx.Exec(ctx, `UPDATE lanes SET last_call_at = $1, calls = jsonb_path_query_array($2::jsonb || calls, '$[0 to 19]'),
+func Called(tx *tenants.Tx, c Call) {
+	tx.Later(`UPDATE lanes SET last_call_at = $1, calls = jsonb_path_query_array($2::jsonb || calls, '$[0 to 19]'),
 		paused_until = CASE WHEN $3 THEN NULL ELSE paused_until END, paused_why = CASE WHEN $3 THEN '' ELSE paused_why END`,
 		c.At, []Call{c}, c.Through)
-	return err
 }
 
 // LaneState is what people see of a lane.

@@ -43,10 +43,7 @@ func (c *crossing) enter(w *drainer) {
 
 func (c *crossing) look(w *drainer) {
 	c.in(func(ctx context.Context, tx *tenants.Tx) (err error) {
-		if err = w.lane.Look(ctx, tx); err != nil {
-			return err
-		}
-		w.claims, err = outbox.Take(ctx, tx, outbox.Push, 0, w.lane.Owner, c.now, time.Minute, 2)
+		w.claims, err = w.lane.Look(ctx, tx, c.now, time.Minute, 2)
 		return err
 	})
 	if w.next = c.record; len(w.claims) == 0 {
@@ -142,7 +139,10 @@ func TestALaneAndItsClaimsPassOnWhenTheLeaseRunsOut(t *testing.T) {
 	c.look(second)
 	require.Len(t, second.claims, 1)
 	require.ErrorIs(t, d.done(first.claims[0]), outbox.ErrLost)
-	require.ErrorIs(t, d.try(func(ctx context.Context, tx *tenants.Tx) error { return first.lane.Look(ctx, tx) }), outbox.ErrLost)
+	require.ErrorIs(t, d.try(func(ctx context.Context, tx *tenants.Tx) error {
+		_, err := first.lane.Look(ctx, tx, d.now, time.Minute, 2)
+		return err
+	}), outbox.ErrLost)
 	require.ErrorIs(t, d.try(func(ctx context.Context, tx *tenants.Tx) error { return first.lane.Keep(ctx, tx, d.now) }), outbox.ErrLost)
 	c.record(second)
 	c.look(second)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 )
 
 // Kind says what was promised; Key what about.
@@ -35,52 +34,45 @@ const (
 // Make promises work at due. Promising what is already open makes the row newer and, at most, earlier: whoever works
 // on it now will not close it.
 func Make(ctx context.Context, tx *tenants.Tx, kind Kind, key string, due time.Time) error {
-	return MakeAll(ctx, tx, kind, []string{key}, due)
+	Promise(tx, kind, due, key)
+	return tx.Flush(ctx)
 }
 
-// MakeAll is Make for many keys, in their order, so that two transactions with the same keys cannot lock each other out.
-func MakeAll(ctx context.Context, tx *tenants.Tx, kind Kind, keys []string, due time.Time) error {
+// Promise is Make for any number of keys that nobody waits for: an error comes with the next statement, or at commit. They
+// are written in one order, so that two transactions with the same keys cannot lock each other out.
+func Promise(tx *tenants.Tx, kind Kind, due time.Time, keys ...string) {
 	if len(keys) == 0 {
-		return nil
+		return
 	}
-	made, err := tenants.Rows[struct {
-		ID  int64     `db:"id"`
-		Due time.Time `db:"due_at"`
-	}](ctx, tx, `
+	remind(tx, kind, `
 		INSERT INTO outbox (tenant_id, kind, key, due_at) SELECT DISTINCT $1::uuid, $2, k, $4::timestamptz FROM unnest($3::text[]) AS k ORDER BY k
 		ON CONFLICT (tenant_id, kind, key) WHERE done_at IS NULL AND dead_at IS NULL
 		DO UPDATE SET seq = outbox.seq + 1, due_at = least(outbox.due_at, excluded.due_at)
 		RETURNING id, due_at`, tx.Tenant().String(), string(kind), keys, due)
-	if err != nil {
-		return fmt.Errorf("promise %s: %w", kind, err)
-	}
-	for _, m := range made {
-		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: m.ID, Kind: string(kind), Due: m.Due})
-	}
-	return nil
+}
+
+// remind queues a statement and reminds of the promises that it returns.
+func remind(tx *tenants.Tx, kind Kind, sql string, args ...any) {
+	tenants.Then(tx, func(made []struct {
+		ID  int64     `db:"id"`
+		Due time.Time `db:"due_at"`
+	}) {
+		for _, m := range made {
+			tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: m.ID, Kind: string(kind), Due: m.Due})
+		}
+	}, sql, args...)
 }
 
 // Stir makes an open promise due now: what it waits for may have come. Harmless when there is none.
-func Stir(ctx context.Context, tx *tenants.Tx, kind Kind, key string, now time.Time) error {
-	open, err := tenants.Rows[struct {
-		ID  int64     `db:"id"`
-		Due time.Time `db:"due_at"`
-	}](ctx, tx, `UPDATE outbox SET seq = seq + 1, due_at = least(due_at, $3), relayed_at = NULL
+func Stir(tx *tenants.Tx, kind Kind, key string, now time.Time) {
+	remind(tx, kind, `UPDATE outbox SET seq = seq + 1, due_at = least(due_at, $3), relayed_at = NULL
 		WHERE kind = $1 AND key = $2 AND done_at IS NULL AND dead_at IS NULL RETURNING id, due_at`, string(kind), key, now)
-	if err != nil {
-		return fmt.Errorf("stir %s: %w", kind, err)
-	}
-	for _, o := range open {
-		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: o.ID, Kind: string(kind), Due: o.Due})
-	}
-	return nil
 }
 
 // Drop takes back a promise that is no longer needed; harmless when there is none.
-func Drop(ctx context.Context, tx *tenants.Tx, kind Kind, key string, now time.Time) error {
-	_, err := tx.Exec(ctx, `UPDATE outbox SET done_at = $3, seq = seq + 1
+func Drop(tx *tenants.Tx, kind Kind, key string, now time.Time) {
+	tx.Later(`UPDATE outbox SET done_at = $3, seq = seq + 1
 		WHERE kind = $1 AND key = $2 AND done_at IS NULL AND dead_at IS NULL`, string(kind), key, now)
-	return err
 }
 
 // Claim is a promise that its holder works on until the lease ends.
@@ -172,22 +164,10 @@ func Done(ctx context.Context, tx *tenants.Tx, now time.Time, claims ...Claim) e
 }
 
 func forEach(ctx context.Context, tx *tenants.Tx, claims []Claim, sql string, args ...any) error {
-	batch := &pgx.Batch{}
 	for _, c := range claims {
-		batch.Queue(sql, append([]any{c.ID, c.Owner}, args...)...)
+		tx.Must(ErrLost, sql, append([]any{c.ID, c.Owner}, args...)...)
 	}
-	results := tx.SendBatch(ctx, batch)
-	defer func() { _ = results.Close() }()
-	for range claims {
-		tag, err := results.Exec()
-		if err != nil {
-			return fmt.Errorf("hold promise: %w", err)
-		}
-		if tag.RowsAffected() == 0 {
-			return ErrLost
-		}
-	}
-	return results.Close()
+	return tx.Flush(ctx)
 }
 
 // Again lets go of a promise until due. A failure counts and keeps its reason; without one (throttled, a timer's next

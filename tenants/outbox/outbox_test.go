@@ -32,6 +32,14 @@ func (d *desk) try(fn func(ctx context.Context, tx *tenants.Tx) error) error {
 	return d.f.DB.In(d.Context(), d.id, fn)
 }
 
+// queued is a transaction that waits for nothing before its commit.
+func queued(fn func(tx *tenants.Tx)) func(context.Context, *tenants.Tx) error {
+	return func(_ context.Context, tx *tenants.Tx) error {
+		fn(tx)
+		return nil
+	}
+}
+
 func (d *desk) in(fn func(ctx context.Context, tx *tenants.Tx) error) {
 	d.Helper()
 	require.NoError(d, d.try(fn))
@@ -217,14 +225,14 @@ func TestWhatWasBuriedCanBeReplayed(t *testing.T) {
 func TestADroppedPromiseIsNotKept(t *testing.T) {
 	d := newDesk(t)
 	d.promise("1", d.now)
-	d.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Drop(ctx, tx, outbox.Push, "1", d.now) })
+	d.in(queued(func(tx *tenants.Tx) { outbox.Drop(tx, outbox.Push, "1", d.now) }))
 	require.Empty(t, d.take(uuid.New(), 10))
 }
 
 func TestStirringHastensOnlyWhatIsOpen(t *testing.T) {
 	d := newDesk(t)
 	stir := func() {
-		d.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Stir(ctx, tx, outbox.Push, "1", d.now) })
+		d.in(queued(func(tx *tenants.Tx) { outbox.Stir(tx, outbox.Push, "1", d.now) }))
 	}
 	stir()
 	require.Empty(t, d.take(uuid.New(), 10), "nothing was promised")
@@ -270,13 +278,10 @@ func TestTheRelayRemindsOncePerQuietTime(t *testing.T) {
 func TestEffectsHappenOnceInEffect(t *testing.T) {
 	d := newDesk(t)
 	plan := func(kind outbox.EffectKind, key string, what outbox.Telling) {
-		d.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Plan(ctx, tx, kind, key, "7", what) })
+		d.in(queued(func(tx *tenants.Tx) { outbox.Plan(tx, kind, key, "7", what) }))
 	}
 	open := func() (effects []outbox.Effect) {
-		d.in(func(ctx context.Context, tx *tenants.Tx) (err error) {
-			effects, err = outbox.Open(ctx, tx, []string{"7"})
-			return err
-		})
+		d.in(queued(func(tx *tenants.Tx) { outbox.Open(tx, &effects, []string{"7"}) }))
 		return effects
 	}
 	plan(outbox.Task, "task", outbox.Telling{What: "mismatch"})
@@ -288,22 +293,18 @@ func TestEffectsHappenOnceInEffect(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "mismatch", told.What, "planned twice is planned once")
 	require.Equal(t, "planned", effects[1].OfStatus)
-	d.in(func(ctx context.Context, tx *tenants.Tx) error {
-		return outbox.Sending(ctx, tx, []string{"task"}, d.now)
-	})
+	d.in(queued(func(tx *tenants.Tx) { outbox.Sending(tx, []string{"task"}, d.now) }))
 	require.Equal(t, "sending", open()[0].Status)
 	require.True(t, open()[1].OfAmbiguous)
-	d.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Unsent(ctx, tx, "task") })
+	d.in(queued(func(tx *tenants.Tx) { outbox.Unsent(tx, "task") }))
 	require.Equal(t, "planned", open()[0].Status)
-	d.in(func(ctx context.Context, tx *tenants.Tx) error {
-		return outbox.Sent(ctx, tx, d.now, outbox.Receipt{Key: "task", RemoteID: "55"})
-	})
+	d.in(queued(func(tx *tenants.Tx) { outbox.Sent(tx, d.now, outbox.Receipt{Key: "task", RemoteID: "55"}) }))
 	effects = open()
 	require.Len(t, effects, 1)
 	require.Equal(t, "55", effects[0].RemoteOf)
-	d.in(func(ctx context.Context, tx *tenants.Tx) error {
-		require.NoError(t, outbox.Forget(ctx, tx, "task", "too late"))
-		return outbox.Forget(ctx, tx, "close", "not needed")
-	})
+	d.in(queued(func(tx *tenants.Tx) {
+		outbox.Forget(tx, "task", "too late")
+		outbox.Forget(tx, "close", "not needed")
+	}))
 	require.Empty(t, open())
 }

@@ -60,34 +60,25 @@ type Written struct {
 	Remove  bool            `db:"remove"`  // and move the deal to its stage again
 }
 
-// WrittenOf reads what the CRM last took of these deals; those never written are left out.
-func WrittenOf(ctx context.Context, tx *tenants.Tx, deals []string) (map[string]Written, error) {
-	rows, err := tenants.Rows[Written](ctx, tx, `SELECT deal_id, written, rewrite, remove FROM deal_sync WHERE deal_id = ANY($1)`, deals)
-	if err != nil {
-		return nil, fmt.Errorf("read what was written: %w", err)
-	}
-	all := make(map[string]Written, len(rows))
-	for _, w := range rows {
-		all[w.Deal] = w
-	}
-	return all, nil
+// WrittenOf asks for what the CRM last took of these deals; those never written are left out.
+func WrittenOf(tx *tenants.Tx, into *[]Written, deals []string) {
+	tenants.Ask(tx, into, `SELECT deal_id, written, rewrite, remove FROM deal_sync WHERE deal_id = ANY($1)`, deals)
 }
 
 // Wrote notes what the CRM took.
-func Wrote(ctx context.Context, tx *tenants.Tx, now time.Time, written ...Written) error {
+func Wrote(tx *tenants.Tx, now time.Time, written ...Written) {
 	if len(written) == 0 {
-		return nil
+		return
 	}
 	deals, states := make([]string, len(written)), make([]string, len(written))
 	for i, w := range written {
 		deals[i], states[i] = w.Deal, string(w.State)
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO deal_sync AS d (tenant_id, deal_id, state, written, written_at)
+	tx.Later(`INSERT INTO deal_sync AS d (tenant_id, deal_id, state, written, written_at)
 		SELECT $1, w.deal, 'written', w.state::jsonb, $4 FROM unnest($2::text[], $3::text[]) AS w(deal, state)
 		ON CONFLICT (tenant_id, deal_id) DO UPDATE SET state = 'written', written = excluded.written, written_at = excluded.written_at, reason = '',
 			overwritten = CASE WHEN d.rewrite THEN d.overwritten END, rewrite = false, remove = false`,
 		tx.Tenant().String(), deals, states, now)
-	return err
 }
 
 // Unwritten notes that the CRM will not take this deal, and why.
