@@ -178,10 +178,16 @@ func (h *house) headRoom(ctx context.Context, t tenants.Tenant) (widgets.Room, e
 	return room, err
 }
 
+// nearPlaces is how many checks and lanes a web process works on at once itself, so that a customer who has just paid does not
+// wait for a worker to look into its queue. Under load the workers have them.
+const nearPlaces = 4
+
 // serve answers HTTP until ctx ends.
 func (h *house) serve(ctx context.Context) error {
 	server := &http.Server{Addr: h.config.ListenAddr, Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10}
+	leave := h.queue.Stay(ctx, h.worker, nearPlaces)
+	defer leave()
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	h.log.InfoContext(ctx, "serving", "addr", h.config.ListenAddr, "public", h.config.PublicURL, "version", version)

@@ -10,18 +10,18 @@ import (
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
 
-// near runs a lane in the worker that woke it: most pushes follow a check that this process has just made, and the way
-// through Redis would be the longest part of what a person waits for. It has a few places only; what finds none, and what
+// near keeps promises in the process that made them: the way through Redis would be the longest part of what a person waits
+// for, from a notice to the check it asks for and from there to the CRM. It has a few places only; what finds none, and what
 // comes back at the end of its slice, queues in Redis with everybody else's.
 type near struct {
-	lane   func(context.Context, tenants.ID) error
+	run    func(context.Context, tenants.Reminder) error
 	ctx    context.Context //nolint:containedctx // of the process: a waker's own ends with its work
 	places chan struct{}
 	busy   sync.WaitGroup
 }
 
-// take runs the lane if there is a place.
-func (n *near) take(id tenants.ID, failed func(error)) bool {
+// take keeps the promise if there is a place.
+func (n *near) take(r tenants.Reminder, failed func(error)) bool {
 	select {
 	case n.places <- struct{}{}:
 	default:
@@ -33,10 +33,10 @@ func (n *near) take(id tenants.ID, failed func(error)) bool {
 		defer func() { <-n.places }()
 		defer func() {
 			if r := recover(); r != nil {
-				failed(fmt.Errorf("lane panicked: %v", r))
+				failed(fmt.Errorf("it panicked: %v", r))
 			}
 		}()
-		if err := n.lane(n.ctx, id); err != nil && n.ctx.Err() == nil {
+		if err := n.run(n.ctx, r); err != nil && n.ctx.Err() == nil {
 			failed(err)
 		}
 	}()
@@ -51,15 +51,17 @@ func (q *Queue) Wake(reminders []tenants.Reminder) {
 		return
 	}
 	var rest []tenants.Reminder
-	taken := map[tenants.ID]bool{}
+	lanes := map[tenants.ID]bool{} // one wake-up does for all deals of a lane
 	for _, r := range reminders {
-		push := r.Kind == string(outbox.Push) && !r.Due.After(q.now())
-		if push && !taken[r.Tenant] {
-			taken[r.Tenant] = n.take(r.Tenant, func(err error) {
-				q.log.Error("lane not drained", "tenant", r.Tenant, "err", err)
+		kind, due := outbox.Kind(r.Kind), !r.Due.After(q.now())
+		taken := kind == outbox.Push && lanes[r.Tenant]
+		if due && !taken && (kind == outbox.Push || kind == outbox.Check) {
+			taken = n.take(r, func(err error) {
+				q.log.Error("promise not kept near by", "tenant", r.Tenant, "kind", r.Kind, "err", err)
 			})
+			lanes[r.Tenant] = lanes[r.Tenant] || taken && kind == outbox.Push
 		}
-		if !push || !taken[r.Tenant] {
+		if !taken {
 			rest = append(rest, r)
 		}
 	}
@@ -68,10 +70,15 @@ func (q *Queue) Wake(reminders []tenants.Reminder) {
 	}
 }
 
-// stay makes this process run lanes near by, until the returned function has waited for them.
-func (q *Queue) stay(ctx context.Context, w *Worker, places int) (leave func()) {
+// Stay makes this process keep up to places promises near by at once, until the returned function has waited for them.
+func (q *Queue) Stay(ctx context.Context, w *Worker, places int) (leave func()) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	n := &near{lane: w.Lane, ctx: work, places: make(chan struct{}, places)}
+	n := &near{ctx: work, places: make(chan struct{}, places), run: func(ctx context.Context, r tenants.Reminder) error {
+		if outbox.Kind(r.Kind) == outbox.Push {
+			return w.Lane(ctx, r.Tenant)
+		}
+		return w.Run(ctx, r.Tenant, outbox.Kind(r.Kind), r.ID)
+	}}
 	q.near.Store(n)
 	return func() {
 		q.near.Store(nil)
@@ -85,7 +92,7 @@ func (q *Queue) stay(ctx context.Context, w *Worker, places int) (leave func()) 
 		case <-ended:
 		case <-time.After(shutdownTime):
 			stop()
-			q.log.Warn("lanes were cut off: they took too long")
+			q.log.Warn("promises were cut off: they took too long")
 		}
 	}
 }

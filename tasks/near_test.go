@@ -20,28 +20,28 @@ func somebody(t *testing.T) tenants.ID {
 	return id
 }
 
-func TestALaneRunsNearByWhileThereIsAPlace(t *testing.T) {
+func TestAPromiseIsKeptNearByWhileThereIsAPlace(t *testing.T) {
 	hold, ran := make(chan struct{}), atomic.Int64{}
-	n := &near{ctx: t.Context(), places: make(chan struct{}, 2), lane: func(context.Context, tenants.ID) error {
+	n := &near{ctx: t.Context(), places: make(chan struct{}, 2), run: func(context.Context, tenants.Reminder) error {
 		ran.Add(1)
 		<-hold
 		return nil
 	}}
 	fail := func(err error) { t.Error(err) }
-	require.True(t, n.take(somebody(t), fail))
-	require.True(t, n.take(somebody(t), fail))
-	require.False(t, n.take(somebody(t), fail), "the queue has room for the rest")
+	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t)}, fail))
+	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t)}, fail))
+	require.False(t, n.take(tenants.Reminder{Tenant: somebody(t)}, fail), "the queue has room for the rest")
 	close(hold)
 	n.busy.Wait()
 	require.Equal(t, int64(2), ran.Load())
-	require.True(t, n.take(somebody(t), fail))
+	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t)}, fail))
 	n.busy.Wait()
 }
 
-func TestALaneThatPanicsTakesNobodyWithIt(t *testing.T) {
+func TestAPromiseThatPanicsTakesNobodyWithIt(t *testing.T) {
 	failed := make(chan error, 1)
-	n := &near{ctx: t.Context(), places: make(chan struct{}, 1), lane: func(context.Context, tenants.ID) error { panic("broken") }}
-	require.True(t, n.take(somebody(t), func(err error) { failed <- err }))
+	n := &near{ctx: t.Context(), places: make(chan struct{}, 1), run: func(context.Context, tenants.Reminder) error { panic("broken") }}
+	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t)}, func(err error) { failed <- err }))
 	require.ErrorContains(t, <-failed, "broken")
 	n.busy.Wait()
 	require.Empty(t, n.places, "its place is free")
@@ -53,12 +53,19 @@ func TestAWokenLaneNeedsNoQueue(t *testing.T) {
 	require.NoError(t, err)
 	defer q.Close()
 	ran := atomic.Int64{}
-	n := &near{ctx: t.Context(), places: make(chan struct{}, 8), lane: func(context.Context, tenants.ID) error { ran.Add(1); return nil }}
+	n := &near{ctx: t.Context(), places: make(chan struct{}, 8), run: func(context.Context, tenants.Reminder) error { ran.Add(1); return nil }}
 	q.near.Store(n)
 	push := tenants.Reminder{Tenant: somebody(t), Kind: string(outbox.Push), Due: time.Now().Add(-time.Second)}
 	later := push
 	later.Due = time.Now().Add(time.Hour)
-	q.Wake([]tenants.Reminder{push, push, later})
+	check := push
+	check.Kind, check.ID = string(outbox.Check), 7
+	other := push
+	other.Kind = string(outbox.Email)
+	q.Wake([]tenants.Reminder{push, push, later, other})
 	n.busy.Wait()
 	require.Equal(t, int64(1), ran.Load(), "one wake-up for all deals of a lane")
+	q.Wake([]tenants.Reminder{check, check})
+	n.busy.Wait()
+	require.Equal(t, int64(3), ran.Load())
 }

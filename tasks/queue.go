@@ -108,7 +108,7 @@ func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 	server := asynq.NewServer(q.redis, asynq.Config{
 		Concurrency:              concurrency,
 		Queues:                   map[string]int{"checks": 6, "lanes": 4, "reviews": 1},
-		TaskCheckInterval:        3 * time.Millisecond, // asynq's default is a second
+		TaskCheckInterval:        20 * time.Millisecond, // asynq's default is a second; who waits for an answer is served near by
 		DelayedTaskCheckInterval: time.Second,
 		ShutdownTimeout:          shutdownTime,
 		LogLevel:                 asynq.ErrorLevel,
@@ -130,7 +130,7 @@ func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 		case <-time.After(time.Second):
 		}
 	}
-	leave := q.stay(ctx, w, max(1, concurrency/4))
+	leave := q.Stay(ctx, w, max(1, concurrency/4))
 	q.sweep(ctx, w.DB)
 	server.Shutdown()
 	leave()
