@@ -27,6 +27,9 @@ func fairness(ctx context.Context, s *Site) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if _, err := r.small(ctx, "warm", 0); err != nil { // connections and plans are new
+		return Result{}, err
+	}
 	alone, err := r.small(ctx, "alone", 0)
 	if err != nil {
 		return Result{}, err
