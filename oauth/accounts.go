@@ -55,9 +55,9 @@ func (s *Service) open(c connection) crm.Account {
 	if s.c.Now().Add(fresh).Before(c.grant.ExpiresAt) {
 		token = c.grant.AccessToken
 	}
-	if had := s.opened[c.tenant.ID]; had.account != nil && had.made == m {
+	if had, _ := s.opened.Get(c.tenant.ID); had.account != nil && had.made == m {
 		had.token, had.read = token, time.Now()
-		s.opened[c.tenant.ID] = had
+		s.opened.Add(c.tenant.ID, had)
 		return had.account
 	}
 	var account crm.Account
@@ -66,7 +66,7 @@ func (s *Service) open(c connection) crm.Account {
 	} else {
 		account = s.amoAccount(c, tokens{s, c.tenant.ID})
 	}
-	s.opened[c.tenant.ID] = opened{account, m, token, time.Now()}
+	s.opened.Add(c.tenant.ID, opened{account, m, token, time.Now()})
 	return account
 }
 
@@ -209,7 +209,7 @@ func (s *Service) Leave(ctx context.Context, id tenants.ID) error {
 		return err // nil: we are still welcome
 	}
 	s.mu.Lock()
-	delete(s.opened, id)
+	s.opened.Remove(id)
 	s.mu.Unlock()
 	return s.in(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		now, err := read(ctx, tx, true)

@@ -38,9 +38,10 @@ func (s *Service) fail(c *gin.Context, doing string, err error) {
 func (s *Service) suspect(ctx context.Context, id tenants.ID, what string) {
 	now := s.c.Now()
 	s.mu.Lock()
-	quiet := now.Sub(s.suspects[id]) < time.Minute
+	noted, _ := s.suspects.Get(id)
+	quiet := now.Sub(noted) < time.Minute
 	if !quiet {
-		s.suspects[id] = now
+		s.suspects.Add(id, now)
 	}
 	s.mu.Unlock()
 	s.c.Log.WarnContext(ctx, "forged request refused", "tenant", id, "what", what)

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/dealpay/dealpay/crm"
@@ -47,6 +48,9 @@ type Config struct {
 	Log          *slog.Logger     // nil: slog.Default
 }
 
+// remembered is how many accounts are kept open: those used last. Whatever else one knows can be learnt again.
+const remembered = 2048
+
 // Service connects tenants to their CRM accounts. Its methods are safe for concurrent use.
 type Service struct {
 	c       Config
@@ -55,8 +59,8 @@ type Service struct {
 	work    sync.WaitGroup // exchanges that outlive their request
 
 	mu       sync.Mutex
-	opened   map[tenants.ID]opened
-	suspects map[tenants.ID]time.Time // when a forgery was last noted in the tenant's trail
+	opened   *lru.Cache[tenants.ID, opened]
+	suspects *lru.Cache[tenants.ID, time.Time] // when a forgery was last noted in the tenant's trail
 }
 
 // New makes a service. Close ends it.
@@ -68,7 +72,9 @@ func New(c Config) *Service {
 		c.Log = slog.Default()
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
-	s := &Service{c: c, opened: map[tenants.ID]opened{}, suspects: map[tenants.ID]time.Time{}}
+	s := &Service{c: c}
+	s.opened, _ = lru.New[tenants.ID, opened](remembered) // an error only for a size below 1
+	s.suspects, _ = lru.New[tenants.ID, time.Time](remembered)
 	s.guards = s.makeGuards()
 	return s
 }

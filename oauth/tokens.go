@@ -56,7 +56,7 @@ func (t tokens) Token(ctx context.Context) (string, error) {
 func (s *Service) lately(id tenants.ID) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if had := s.opened[id]; time.Since(had.read) < fresh {
+	if had, _ := s.opened.Peek(id); time.Since(had.read) < fresh {
 		return had.token
 	}
 	return ""
@@ -66,9 +66,9 @@ func (s *Service) lately(id tenants.ID) string {
 // lease, so that a refresh token is never sent twice at once.
 func (t tokens) Refresh(ctx context.Context, refused string) (string, error) {
 	t.s.mu.Lock()
-	if had := t.s.opened[t.id]; had.token == refused {
+	if had, open := t.s.opened.Peek(t.id); open && had.token == refused {
 		had.token = ""
-		t.s.opened[t.id] = had
+		t.s.opened.Add(t.id, had)
 	}
 	t.s.mu.Unlock()
 	flight := t.s.flights.DoChan("renew "+t.id.String()+refused, func() (any, error) {
