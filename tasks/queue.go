@@ -163,6 +163,7 @@ const (
 	sweepTurn  = "dealpay:sweep"
 	sweepTime  = 400 * time.Millisecond // how long a turn keeps the others from sweeping
 	sweepEvery = 500 * time.Millisecond
+	sweepYoung = 250 * time.Millisecond // what is due since then was woken by whoever promised it, and is about to be claimed
 	sweepQuiet = 900 * time.Millisecond // how long a reminder may take before another is sent: two ticks
 	sweepLimit = 500
 )
@@ -178,7 +179,7 @@ func (q *Queue) sweep(ctx context.Context, db *tenants.DB) {
 			if mine, err := q.turns.SetNX(ctx, sweepTurn, 1, sweepTime).Result(); err != nil || !mine {
 				continue
 			}
-			due, err := db.Due(ctx, q.now(), sweepQuiet, sweepLimit)
+			due, err := db.Due(ctx, q.now().Add(-sweepYoung), sweepQuiet, sweepLimit)
 			if err != nil && ctx.Err() == nil {
 				q.log.WarnContext(ctx, "sweep failed", "err", err)
 			}
