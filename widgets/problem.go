@@ -54,7 +54,7 @@ var answerTable = []struct {
 // fail answers with a problem; people see safe text, the log sees the cause.
 func (s *Service) fail(c *gin.Context, err error) {
 	status, code, detail, retry := classify(err)
-	if status >= 500 {
+	if status >= 500 && c.Request.Context().Err() == nil { // who left meanwhile is nobody's failure
 		s.Log.ErrorContext(c.Request.Context(), "request failed", "path", c.FullPath(), "status", status, "err", err)
 	}
 	if retry > 0 {

@@ -57,7 +57,7 @@ func (s *Site) open(ctx context.Context, system string) (crm.Account, error) {
 // drainNaive compares a drain of ours with plain asynq as most teams write it: one call per change, tried again with
 // asynq's own back-off when the CRM refuses.
 func drainNaive(ctx context.Context, s *Site) (Result, error) {
-	n := 100
+	n := 500
 	if s.Quick {
 		n = 40
 	}
