@@ -322,11 +322,7 @@ func (s *Service) ListInvoices(c *gin.Context) {
 			if err != nil {
 				return err
 			}
-			if len(list) > pageSize {
-				list = list[:pageSize]
-				next := list[pageSize-1].ID.String()
-				page.Next = &next
-			}
+			list, page.Next = cut(list, func(in payments.Invoice) string { return in.ID.String() })
 			page.Items, err = s.views(ctx, tx, w, list)
 			return err
 		})

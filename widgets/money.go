@@ -185,11 +185,7 @@ func (s *Service) ListWithoutReceipt(c *gin.Context) {
 	page := api.UnreceiptedPage{Items: []api.Unreceipted{}}
 	err := s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
 		list, err := payments.WithoutReceipt(ctx, tx, after, pageSize+1)
-		if len(list) > pageSize {
-			list = list[:pageSize]
-			next := list[pageSize-1].Payment.String()
-			page.Next = &next
-		}
+		list, page.Next = cut(list, func(p payments.Unreceipted) string { return p.Payment.String() })
 		for _, p := range list {
 			page.Items = append(page.Items, api.Unreceipted{Payment: p.Payment.String(), InvoiceId: p.InvoiceID.String(), InvoiceNumber: p.Number,
 				DealId: p.DealID, Amount: api.Money{Minor: p.Minor, Currency: p.Currency}, PaidAt: p.PaidAt.UTC()})

@@ -45,6 +45,16 @@ func beforeID(c *gin.Context) (*uuid.UUID, error) {
 	return &id, nil
 }
 
+// cut shortens to a page what was read with one row more than a page has, and returns the cursor of the next page, if there is
+// one: what of says of the last row.
+func cut[T any](rows []T, of func(T) string) ([]T, *string) {
+	if len(rows) <= pageSize {
+		return rows, nil
+	}
+	next := of(rows[pageSize-1])
+	return rows[:pageSize], &next
+}
+
 // answer answers with a value, or with the problem.
 func (s *Service) answer(c *gin.Context, status int, value any, err error) {
 	if err != nil {
@@ -64,11 +74,7 @@ func (s *Service) ListReconciliations(c *gin.Context) {
 	page := api.ReconciliationPage{Items: []api.Reconciliation{}}
 	err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
 		runs, err := payments.Runs(ctx, tx, before, pageSize+1)
-		if len(runs) > pageSize {
-			runs = runs[:pageSize]
-			next := runs[pageSize-1].ID.String()
-			page.Next = &next
-		}
+		runs, page.Next = cut(runs, func(r payments.Run) string { return r.ID.String() })
 		for _, r := range runs {
 			page.Items = append(page.Items, runView(r))
 		}
@@ -152,11 +158,7 @@ func (s *Service) ListMismatches(c *gin.Context) {
 	if err == nil {
 		err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
 			list, err := payments.AllMismatches(ctx, tx, f)
-			if len(list) > pageSize {
-				list = list[:pageSize]
-				next := fmt.Sprintf("%s-n%d", list[pageSize-1].Run, list[pageSize-1].N)
-				page.Next = &next
-			}
+			list, page.Next = cut(list, func(m payments.Mismatch) string { return fmt.Sprintf("%s-n%d", m.Run, m.N) })
 			for _, m := range list {
 				page.Items = append(page.Items, mismatchView(m))
 			}

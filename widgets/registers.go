@@ -58,11 +58,7 @@ func (s *Service) ListRegisters(c *gin.Context) {
 	if err == nil {
 		err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
 			list, err := payments.Registers(ctx, tx, before, pageSize+1)
-			if len(list) > pageSize {
-				list = list[:pageSize]
-				next := list[pageSize-1].ID.String()
-				page.Next = &next
-			}
+			list, page.Next = cut(list, func(r payments.Register) string { return r.ID.String() })
 			for _, r := range list {
 				page.Items = append(page.Items, registerView(r))
 			}

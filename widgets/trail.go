@@ -32,11 +32,7 @@ func searched(ctx context.Context, tx *tenants.Tx, c *gin.Context, search tenant
 		return err
 	}
 	entries, err := tx.Find(ctx, search, pageSize+1)
-	if len(entries) > pageSize {
-		entries = entries[:pageSize]
-		next := strconv.FormatInt(entries[pageSize-1].ID, 10)
-		page.Next = &next
-	}
+	entries, page.Next = cut(entries, func(e tenants.Entry) string { return strconv.FormatInt(e.ID, 10) })
 	if err == nil {
 		page.Items, err = entryViews(ctx, tx, entries)
 	}

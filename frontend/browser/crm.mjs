@@ -1,16 +1,42 @@
 // What the browser tests share: the browser, the demo's ready file, and the way to a deal's card as the manager goes it.
 import {readFileSync} from 'node:fs'
+import {dirname} from 'node:path'
 import {chromium} from 'playwright-core'
 
 export const readyFile = process.argv[2]
 export const ready = JSON.parse(readFileSync(readyFile, 'utf8'))
 const port = new URL(ready.standins_url).port
 
-export const launch = () => chromium.launch({
+export const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
     '--disable-component-update', '--disable-sync'],
 })
+
+/**
+ * onEvery does a job once for each tenant, in a browsing context of its own, says how it went, and ends the process. What failed
+ * is said with its place and pictured. job takes the context and the tenant; timeout is in milliseconds, for each step.
+ */
+export async function onEvery(tenants, name, did, timeout, job) {
+  let good = true
+  for (const tenant of tenants) {
+    const context = await browser.newContext({viewport: {width: 1200, height: 900}, locale: 'en-GB'})
+    context.setDefaultTimeout(timeout)
+    try {
+      await job(context, tenant)
+      console.log(`ok    ${tenant.crm}: ${did}`)
+    } catch (error) {
+      const shot = `${dirname(readyFile)}/${name}-${tenant.crm}.png`
+      await context.pages()[0]?.screenshot({path: shot}).catch(() => {})
+      console.log(`FAIL  ${tenant.crm}: ${error.stack} (see ${shot})`)
+      good = false
+    } finally {
+      await context.close()
+    }
+  }
+  await browser.close()
+  process.exit(good ? 0 : 1)
+}
 
 /** openCard opens a deal as the manager and returns the CRM's page and the frame of our card in it. */
 export async function openCard(context, tenant, deal) {

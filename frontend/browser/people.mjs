@@ -1,12 +1,10 @@
 // What a person meets beside the main job, in a real browser on every CRM: two links in one click with the keyboard alone, a
 // customer who comes back without paying, one whose phone runs no script, evidence in the opened row, and pages that a screen
 // reader can read. Takes the demo's ready file.
-import {dirname} from 'node:path'
 import AxeBuilder from '@axe-core/playwright'
-import {api, crmDeal, launch, openCard, ready, readyFile} from './crm.mjs'
+import {api, browser, crmDeal, onEvery, openCard, ready} from './crm.mjs'
 
 const deal = '4'
-const browser = await launch()
 
 function must(good, what) {
   if (!good) throw new Error(what)
@@ -71,40 +69,22 @@ async function paysWithoutScript(url) {
   }
 }
 
-async function run(tenant) {
-  const context = await browser.newContext({viewport: {width: 1200, height: 900}, locale: 'en-GB'})
-  context.setDefaultTimeout(60_000)
-  try {
-    const before = await crmDeal(tenant, deal)
-    const card = await openCard(context, tenant, deal)
-    await card.frame.getByTestId('create').waitFor()
-    await readable(card.page, 'the first card', ['iframe', 'main'])
-    const url = await plan(card)
-    await comesBack(context, tenant, url, before)
-    const rest = (await api(tenant, `/deals/${deal}`)).invoices.find(i => i.url !== url)
-    await paysWithoutScript(rest.url)
-    await card.page.bringToFront()
-    const paid = card.frame.locator('[data-testid=invoice][data-status=paid]')
-    await paid.waitFor()
-    await paid.locator('.row-main').focus()
-    await card.page.keyboard.press('Enter')
-    await card.frame.getByTestId('evidence').first().waitFor()
-    await readable(card.page, 'the opened row', ['iframe', 'main'])
-    const whole = await api(tenant, `/deals/${deal}`)
-    must(whole.paid.minor + whole.outstanding.minor === whole.due.minor && whole.paid.minor > 0, 'deposit and rest do not make the whole')
-    console.log(`ok    ${tenant.crm}: deposit and rest by keyboard, a return without paying, paid without script, readable`)
-  } catch (error) {
-    const shot = `${dirname(readyFile)}/people-${tenant.crm}.png`
-    await context.pages()[0]?.screenshot({path: shot}).catch(() => {})
-    console.log(`FAIL  ${tenant.crm}: ${error.message.split('\n')[0]} (see ${shot})`)
-    return false
-  } finally {
-    await context.close()
-  }
-  return true
-}
-
-let good = true
-for (const tenant of ready.tenants) good = await run(tenant) && good
-await browser.close()
-process.exit(good ? 0 : 1)
+await onEvery(ready.tenants, 'people', 'deposit and rest by keyboard, a return without paying, paid without script, readable', 60_000, async (context, tenant) => {
+  const before = await crmDeal(tenant, deal)
+  const card = await openCard(context, tenant, deal)
+  await card.frame.getByTestId('create').waitFor()
+  await readable(card.page, 'the first card', ['iframe', 'main'])
+  const url = await plan(card)
+  await comesBack(context, tenant, url, before)
+  const rest = (await api(tenant, `/deals/${deal}`)).invoices.find(i => i.url !== url)
+  await paysWithoutScript(rest.url)
+  await card.page.bringToFront()
+  const paid = card.frame.locator('[data-testid=invoice][data-status=paid]')
+  await paid.waitFor()
+  await paid.locator('.row-main').focus()
+  await card.page.keyboard.press('Enter')
+  await card.frame.getByTestId('evidence').first().waitFor()
+  await readable(card.page, 'the opened row', ['iframe', 'main'])
+  const whole = await api(tenant, `/deals/${deal}`)
+  must(whole.paid.minor + whole.outstanding.minor === whole.due.minor && whole.paid.minor > 0, 'deposit and rest do not make the whole')
+})
