@@ -29,6 +29,7 @@ type Config struct {
 	Layout    crm.Layout // from an earlier Setup
 	EventsURL string     // where the CRM should send its webhooks; empty means none
 	Lang      string     // of field names and options, one of crm.Langs
+	Places    crm.Places // what does not go to our own fields
 	Now       func() time.Time
 }
 
@@ -43,14 +44,18 @@ type Account struct {
 }
 
 var (
-	_ crm.Account    = (*Account)(nil)
-	_ crm.UserReader = (*Account)(nil)
+	_ crm.Account      = (*Account)(nil)
+	_ crm.FieldsReader = (*Account)(nil)
+	_ crm.UserReader   = (*Account)(nil)
 )
 
 // layout is what Setup made, as kept by the caller.
 type layout struct {
 	Fields map[string]field `json:"fields"`           // by key
 	Events string           `json:"events,omitempty"` // where webhooks go; empty when the tariff has none
+
+	places crm.Places // from the tenant's settings, as is lang: neither is kept with the layout
+	lang   string
 }
 
 type field struct {
@@ -74,5 +79,6 @@ func New(cfg Config) *Account {
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	a := &Account{cfg: cfg, http: &client}
 	_ = json.Unmarshal(cfg.Layout, &a.layout) // a lost layout costs nothing: fields are addressed by code
+	a.layout.places, a.layout.lang = cfg.Places, cfg.Lang
 	return a
 }

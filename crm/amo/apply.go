@@ -313,7 +313,7 @@ func (r *run) writeFields(ctx context.Context, heads [][]int) {
 		}
 		deal := r.changes[at[0]].Deal
 		fields, _ := encode(state) // checked before
-		body := map[string]any{"id": number(deal), "custom_fields_values": fields}
+		body := map[string]any{"id": number(deal), "custom_fields_values": r.layout.place(state, fields)}
 		if state.Stage != "" {
 			body["status_id"] = number(state.Stage)
 			if state.Pipeline != "" { // won and lost are stages of every pipeline

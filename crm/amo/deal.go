@@ -140,8 +140,8 @@ func (a *Account) dealOf(l lead, currency string, contact crm.Contact) crm.Deal 
 	}
 	d := crm.Deal{ID: string(l.ID), Title: string(l.Name), Amount: amount, Pipeline: string(l.Pipeline),
 		Stage: string(l.Status), Closed: kindOf(l.Status) != crm.StageOpen, OwnerID: string(l.Responsible),
-		Contact: contact, Written: decode(l.Fields, a.layout)}
-	d.Written.Pipeline, d.Written.Stage = d.Pipeline, d.Stage
+		Contact: contact, Written: decode(l.Fields, string(l.Pipeline), a.layout)}
+	d.Written.Stage = d.Stage
 	if id := l.mainContact(); isID(id) {
 		d.Contact.Key = "contact " + id
 	}

@@ -1,6 +1,8 @@
 package amo
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +83,7 @@ func stamp(at time.Time) string {
 }
 
 // decode reads our fields out of a lead's; l helps where the CRM names an option by its id alone.
-func decode(fields []fieldValues, l layout) crm.State {
+func decode(fields []fieldValues, pipeline string, l layout) crm.State {
 	held := map[string]value{}
 	for _, f := range fields {
 		if len(f.Values) > 0 {
@@ -96,9 +98,11 @@ func decode(fields []fieldValues, l layout) crm.State {
 		}
 		return crm.Money{}
 	}
-	return crm.State{Status: statusOf(held[fieldCode("status")], l), Paid: money("paid"), Refunded: money("refunded"),
+	s := crm.State{Status: statusOf(held[fieldCode("status")], l), Paid: money("paid"), Refunded: money("refunded"),
 		Outstanding: money("outstanding"), Link: text("link"), PaidAt: moment(text("paid_at")),
-		RefundedAt: moment(text("refunded_at")), Reference: text("reference")}
+		RefundedAt: moment(text("refunded_at")), Reference: text("reference"), Pipeline: pipeline}
+	l.take(&s, fields, currency)
+	return s
 }
 
 // statusOf reads the status option: by its code, by the id that Setup saw, or by its words.
@@ -108,16 +112,87 @@ func statusOf(v value, l layout) crm.Status {
 			return s
 		}
 	}
-	return statusByLabel(string(v.Value))
+	return crm.StatusOf(string(v.Value))
 }
 
-func statusByLabel(text string) crm.Status {
-	for _, s := range crm.Statuses {
-		for _, lang := range crm.Langs {
-			if s.Label(lang) == text {
-				return s
-			}
+// place turns what encode made into custom_fields_values: a value that goes to a field of the customer's leaves ours empty.
+func (l layout) place(s crm.State, ours []fieldValues) []any {
+	values := make([]any, 0, len(ours))
+	for _, f := range ours {
+		key := strings.ToLower(strings.TrimPrefix(f.Code, "DEALPAY_"))
+		p, elsewhere := l.places[s.Pipeline][key]
+		if elsewhere {
+			f.Values = nil
+		}
+		values = append(values, f)
+		if elsewhere && isID(p.Field) {
+			values = append(values, map[string]any{"field_id": number(p.Field), "values": l.value(s, key, p.Type)})
 		}
 	}
-	return ""
+	return values
+}
+
+// value is the value of a key as a field of the customer's holds it; nil clears the field.
+func (l layout) value(s crm.State, key string, kind crm.FieldType) []value {
+	text := ""
+	switch kind {
+	case crm.NumberField:
+		text = s.Amount(key).Decimal
+	case crm.DateField, crm.DateTimeField:
+		text = stamp(*s.Moment(key))
+	default:
+		text = s.Text(key, l.lang)
+	}
+	if text == "" {
+		return nil
+	}
+	return []value{{Value: scalar(text)}}
+}
+
+// take reads the values that are not in our own fields; currency is that of fields of numbers.
+func (l layout) take(s *crm.State, fields []fieldValues, currency string) {
+	held := map[string]string{}
+	for _, f := range fields {
+		if len(f.Values) > 0 {
+			held[string(f.ID)] = string(f.Values[0].Value)
+		}
+	}
+	for key, p := range l.places[s.Pipeline] {
+		switch raw := held[p.Field]; p.Type {
+		case crm.NumberField:
+			*s.Amount(key) = crm.Money{}
+			if d := decimal(raw, currency); d != "" {
+				*s.Amount(key) = crm.Money{Decimal: d, Currency: currency}
+			}
+		case crm.DateField, crm.DateTimeField:
+			*s.Moment(key) = moment(raw)
+		default:
+			s.SetText(key, raw)
+		}
+	}
+}
+
+// fieldKinds are the types of fields that values of ours fit into. One of type monetary has a currency of its own, which need not
+// be the payment's.
+var fieldKinds = map[string]crm.FieldType{"text": crm.TextField, "textarea": crm.TextField, "numeric": crm.NumberField, "url": crm.LinkField,
+	"date": crm.DateField, "date_time": crm.DateTimeField}
+
+// Fields lists the account's own fields of leads, in its order. What the CRM itself made is not for us to write.
+func (a *Account) Fields(ctx context.Context) ([]crm.Field, error) {
+	found, err := all[customField](ctx, a, "/leads/custom_fields", "custom_fields", nil)
+	if err != nil {
+		return nil, err
+	}
+	own := []crm.Field{}
+	for _, f := range found {
+		if slices.ContainsFunc(fieldKeys, func(key string) bool { return f.Code == fieldCode(key) }) || !isID(string(f.ID)) {
+			continue
+		}
+		kind, ok := fieldKinds[f.Type]
+		if !ok {
+			kind = crm.OtherField
+		}
+		own = append(own, crm.Field{ID: string(f.ID), Name: f.Name, Type: kind, Writable: !f.Predefined})
+	}
+	return own, nil
 }

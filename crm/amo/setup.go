@@ -11,11 +11,13 @@ import (
 
 // customField is a field of leads (amocrm.ru "Custom fields").
 type customField struct {
-	ID      scalar   `json:"id"`
-	Code    string   `json:"code"`
-	Type    string   `json:"type"`
-	APIOnly bool     `json:"is_api_only"`
-	Enums   []option `json:"enums"`
+	ID         scalar   `json:"id"`
+	Name       string   `json:"name"`
+	Code       string   `json:"code"`
+	Type       string   `json:"type"`
+	APIOnly    bool     `json:"is_api_only"`
+	Predefined bool     `json:"is_predefined"`
+	Enums      []option `json:"enums"`
 }
 
 // option is one choice of a select field.
@@ -116,7 +118,7 @@ func (a *Account) options(have []option) []option {
 	for i, s := range crm.Statuses {
 		at := slices.IndexFunc(want, func(o option) bool { return o.Code == string(s) })
 		if at < 0 {
-			at = slices.IndexFunc(want, func(o option) bool { return o.Code == "" && statusByLabel(o.Value) == s })
+			at = slices.IndexFunc(want, func(o option) bool { return o.Code == "" && crm.StatusOf(o.Value) == s })
 		}
 		if at < 0 {
 			want = append(want, option{Value: s.Label(a.cfg.Lang), Code: string(s), Sort: 10 * (i + 1)})

@@ -81,6 +81,7 @@ func (s *stand) fixture(t *testing.T) crmtest.Fixture {
 			Contact: crm.Contact{Key: "contact 5001", Name: "Customer 1", Phone: "+12025550101", Email: "customer1@example.com"}},
 		Move: [2]crmtest.Place{{Pipeline: fmt.Sprint(amotest.MainPipeline), Stage: fmt.Sprint(amotest.StageInvoice)},
 			{Pipeline: fmt.Sprint(amotest.OtherPipeline), Stage: "142"}},
+		Own: own, Lost: "999",
 		Manager: fmt.Sprint(amotest.ManagerID), Outsider: fmt.Sprint(amotest.NoRightsID),
 		NoteCall: "POST /api/v4/leads/notes", TaskCall: "POST /api/v4/tasks"}
 	if s.variant.System == crm.Kommo {
@@ -109,9 +110,9 @@ func (s *stand) site(t *testing.T, sub string) crmtest.Site {
 	})
 	pacer := &crmtest.Pacer{}
 	return crmtest.Site{Tokens: tokens, Pacer: pacer, Control: account.Control,
-		Open: func(l crm.Layout) crm.Account {
+		Open: func(l crm.Layout, places ...crm.Places) crm.Account {
 			return amo.New(amo.Config{Variant: s.variant, Domain: account.Referer(), HTTP: s.client, Tokens: tokens, Pacer: pacer,
-				Layout: l, EventsURL: eventsURL, Lang: "en", Now: account.Control.Clock.Now})
+				Layout: l, Places: slices.Concat(places, []crm.Places{nil})[0], EventsURL: eventsURL, Lang: "en", Now: account.Control.Clock.Now})
 		},
 		Calls: func() int {
 			n := 0
@@ -134,6 +135,17 @@ func (s *stand) site(t *testing.T, sub string) crmtest.Site {
 	}
 }
 
+// own are the fields that every account is seeded with.
+var own = []crm.Field{
+	{ID: "101", Name: "Accounting: status", Type: crm.TextField, Writable: true},
+	{ID: "102", Name: "Accounting: received", Type: crm.NumberField, Writable: true},
+	{ID: "103", Name: "Accounting: balance", Type: crm.NumberField, Writable: true},
+	{ID: "104", Name: "Accounting: link", Type: crm.LinkField, Writable: true},
+	{ID: "105", Name: "Accounting: received at", Type: crm.DateTimeField, Writable: true},
+	{ID: "106", Name: "Accounting: day", Type: crm.DateField, Writable: true},
+	{ID: "107", Name: "Colour", Type: crm.OtherField, Writable: true},
+}
+
 func registered(a *amotest.Account) []string {
 	var got []string
 	for _, h := range a.State().Webhooks {
@@ -144,7 +156,7 @@ func registered(a *amotest.Account) []string {
 
 // view brings the stand-in's picture of a lead into the suite's words.
 func view(d amotest.Deal) crmtest.View {
-	v := crmtest.View{Fields: map[string]string{}, Place: crmtest.Place{Pipeline: d.Pipeline, Stage: d.Stage}}
+	v := crmtest.View{Fields: map[string]string{}, Own: map[string]string{}, Place: crmtest.Place{Pipeline: d.Pipeline, Stage: d.Stage}}
 	text := func(key string) string {
 		if held, ok := d.Fields["DEALPAY_"+strings.ToUpper(key)]; ok {
 			return fmt.Sprint(held)
@@ -160,6 +172,17 @@ func view(d amotest.Deal) crmtest.View {
 			v.Fields[key] = time.Unix(d.Fields["DEALPAY_"+strings.ToUpper(key)].(int64), 0).UTC().Format(time.RFC3339)
 		default:
 			v.Fields[key] = held
+		}
+	}
+	for _, f := range own {
+		switch held, ok := d.Fields[f.ID]; {
+		case !ok:
+		case f.Type == crm.DateTimeField:
+			v.Own[f.ID] = time.Unix(held.(int64), 0).UTC().Format(time.RFC3339)
+		case f.Type == crm.DateField:
+			v.Own[f.ID] = time.Unix(held.(int64), 0).UTC().Format(time.DateOnly)
+		default:
+			v.Own[f.ID] = fmt.Sprint(held)
 		}
 	}
 	for _, n := range d.Notes {

@@ -41,7 +41,7 @@ func TestOddValuesDoNotMakeAnAnswerUnreadable(t *testing.T) {
 	require.NoError(t, unmarshal([]byte(body), &l))
 	require.Equal(t, scalar("7"), l.ID)
 	require.Equal(t, scalar("12"), l.Price)
-	require.Equal(t, crm.Paid, decode(l.Fields, layout{}).Status)
+	require.Equal(t, crm.Paid, decode(l.Fields, "", layout{}).Status)
 	require.Error(t, unmarshal([]byte(`{"id": `), &l))
 }
 
@@ -65,7 +65,7 @@ func TestAStateIsReadBackAsWritten(t *testing.T) {
 		require.NoError(t, err)
 		var back []fieldValues
 		require.NoError(t, json.Unmarshal(raw, &back))
-		require.Equal(t, want, decode(back, layout{}))
+		require.Equal(t, want, decode(back, "", layout{}))
 	})
 }
 

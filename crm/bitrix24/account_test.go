@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -119,9 +120,9 @@ func (s standIn) site(t *testing.T, host string) crmtest.Site {
 	sent := &counted{RoundTripper: s.client.Transport}
 	pacer := &crmtest.Pacer{}
 	return crmtest.Site{
-		Open: func(l crm.Layout) crm.Account {
+		Open: func(l crm.Layout, places ...crm.Places) crm.Account {
 			return bitrix24.New(bitrix24.Config{Endpoint: s.rest(host), HTTP: &http.Client{Timeout: 10 * time.Second, Transport: sent},
-				Tokens: tokens, Pacer: pacer, Layout: l, Lang: "en", Now: portal.Control.Clock.Now,
+				Tokens: tokens, Pacer: pacer, Layout: l, Places: slices.Concat(places, []crm.Places{nil})[0], Lang: "en", Now: portal.Control.Clock.Now,
 				Handlers: bitrix24.Handlers{Card: "http://app.localhost/bitrix24/card", Events: "http://app.localhost/bitrix24/events",
 					Robots: "http://app.localhost/bitrix24/robots"}})
 		},
@@ -188,10 +189,23 @@ func (s standIn) view(t *testing.T, host, id string) crmtest.View {
 	t.Helper()
 	deal, ok := s.Portal(host).Deal(id)
 	require.True(t, ok, "no deal %s in the stand-in", id)
-	v := crmtest.View{Fields: map[string]string{}, Place: crmtest.Place{Pipeline: deal.Pipeline, Stage: deal.Stage}}
+	v := crmtest.View{Fields: map[string]string{}, Own: map[string]string{}, Place: crmtest.Place{Pipeline: deal.Pipeline, Stage: deal.Stage}}
 	for _, key := range crm.FieldKeys {
 		text, _ := deal.Fields["UF_CRM_DEAL_DEALPAY_"+strings.ToUpper(key)].(string)
 		v.Fields[key] = neutral(t, key, text)
+	}
+	for _, f := range own {
+		switch text, _ := deal.Fields[f.ID].(string); {
+		case text == "":
+		case f.Type == crm.MoneyField:
+			v.Own[f.ID] = neutral(t, "paid", text)
+		case f.Type == crm.DateTimeField:
+			v.Own[f.ID] = neutral(t, "paid_at", text)
+		case f.Type == crm.DateField:
+			v.Own[f.ID] = text[:10]
+		default:
+			v.Own[f.ID] = text
+		}
 	}
 	for _, n := range deal.Notes {
 		v.Notes = append(v.Notes, crmtest.Note{ID: n.ID, Text: n.Text})
@@ -219,6 +233,17 @@ func neutral(t *testing.T, key, value string) string {
 	return value
 }
 
+// own are the fields that every portal is seeded with.
+var own = []crm.Field{
+	{ID: "UF_CRM_1721244707103", Name: "Accounting: balance", Type: crm.NumberField, Writable: true},
+	{ID: "UF_CRM_1721244707106", Name: "Accounting: day", Type: crm.DateField, Writable: true},
+	{ID: "UF_CRM_1721244707104", Name: "Accounting: link", Type: crm.LinkField, Writable: true},
+	{ID: "UF_CRM_1721244707102", Name: "Accounting: received", Type: crm.MoneyField, Writable: true},
+	{ID: "UF_CRM_1721244707105", Name: "Accounting: received at", Type: crm.DateTimeField, Writable: true},
+	{ID: "UF_CRM_1721244707101", Name: "Accounting: status", Type: crm.TextField, Writable: true},
+	{ID: "UF_CRM_1721244707107", Name: "Colours", Type: crm.OtherField, Writable: true},
+}
+
 func open(t *testing.T) crmtest.Fixture {
 	s := start(t)
 	deals := []string{}
@@ -228,6 +253,7 @@ func open(t *testing.T) crmtest.Fixture {
 	return crmtest.Fixture{Site: s.site(t, "acme.bitrix24.com"), Other: s.site(t, "other.bitrix24.com"), Deals: deals, Gone: "987654",
 		Known: crm.Deal{ID: "1", Title: "Order 1001", Amount: crm.Money{Decimal: "150000", Currency: "AMD"}, Pipeline: "0", Stage: "NEW",
 			OwnerID: "2", Contact: crm.Contact{Key: "contact 1", Name: "Customer 1", Phone: "+12025550101", Email: "customer1@example.com"}},
+		Own: own, Lost: "UF_CRM_1700000000000",
 		Move:    [2]crmtest.Place{{Pipeline: "0", Stage: "EXECUTING"}, {Pipeline: "1", Stage: "C1:WON"}},
 		Manager: "2", Outsider: "3", NoteCall: "crm.timeline.comment.add", TaskCall: "crm.activity.todo.add"}
 }

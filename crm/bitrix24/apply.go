@@ -189,6 +189,9 @@ func (a *Account) planState(j *job, deal string, s crm.State) {
 		if name := a.layout.lost(item); name != "" {
 			return "", &crm.Error{Class: crm.Transient, Op: op, Code: "FIELD_MISSING", Err: errors.New("Setup has to make the field again: " + name)}
 		}
+		if name := a.layout.gone(s.Pipeline, item); name != "" {
+			return "", &crm.Error{Class: crm.Refused, Op: op, Code: "FIELD_GONE", Err: errors.New("the settings name a field that was deleted: " + clip(name))}
+		}
 		return "", nil
 	}
 }

@@ -12,6 +12,7 @@
 //	                                       tasks: a to-do of the deal's timeline needs no scope but crm, its title is
 //	                                       searchable, and COMPLETED closes it; tasks.task.* would need the scope task
 //	userfieldconfig.list, .get, .add, .update   our fields
+//	crm.deal.fields                        the customer's own fields
 //	placement.get, .bind, .unbind; event.get, .bind, .unbind; app.info; profile
 //	bizproc.robot.list, .add, .update, .delete; bizproc.event.send, bizproc.activity.log
 //	                                       rules of the portal's automation; a portal without them does without
@@ -61,6 +62,8 @@ type Config struct {
 	Layout   crm.Layout
 	Handlers Handlers
 	Lang     string           // of option labels and titles, of crm.Langs; others mean English
+	Places   crm.Places       // what does not go to our own fields
+	Zone     *time.Location   // whose days are written; nil: UTC
 	Now      func() time.Time // nil: time.Now
 	// Moved is asked when the portal answers that it lives elsewhere now (status 302). It checks the new endpoint
 	// and keeps it; an error refuses to follow. nil refuses always.
@@ -86,6 +89,7 @@ type Account struct {
 
 var (
 	_ crm.Account       = (*Account)(nil)
+	_ crm.FieldsReader  = (*Account)(nil)
 	_ crm.RobotAnswerer = (*Account)(nil)
 )
 
@@ -98,7 +102,9 @@ func New(c Config) *Account {
 		c.Now = time.Now
 	}
 	c.HTTP = direct(c.HTTP)
-	return &Account{c: c, layout: parseLayout(c.Layout), endpoint: c.Endpoint, resets: map[string]time.Time{}}
+	l := parseLayout(c.Layout)
+	l.elsewhere = elsewhere{c.Places, c.Lang, c.Zone}
+	return &Account{c: c, layout: l, endpoint: c.Endpoint, resets: map[string]time.Time{}}
 }
 
 // direct is a client that follows no redirect: a token must not travel to a host that nobody checked.

@@ -29,6 +29,10 @@ type Fixture struct {
 	NoteCall, TaskCall string
 	// RetryAfter is what a throttled answer of the stand-in asks for; 0 when the protocol has no such word.
 	RetryAfter time.Duration
+	// Own are the customer's own fields of deals, one of each type that the CRM has.
+	Own []crm.Field
+	// Lost is the id of a field as the CRM would write it, that is not there.
+	Lost string
 	// Shuts says that an HTML 403 is this CRM's word for having shut us out; elsewhere it is some proxy's trouble.
 	Shuts bool
 }
@@ -38,8 +42,8 @@ type Place struct{ Pipeline, Stage string }
 
 // Site is one account on a stand-in.
 type Site struct {
-	// Open connects to the account with what an earlier Setup made, nil for nothing.
-	Open func(layout crm.Layout) crm.Account
+	// Open connects to the account with what an earlier Setup made, nil for nothing. Languages are English, days those of UTC.
+	Open func(layout crm.Layout, places ...crm.Places) crm.Account
 	// Tokens and Pacer are the ones that Open hands to the adapter.
 	Tokens *Tokens
 	Pacer  *Pacer
@@ -62,9 +66,11 @@ type View struct {
 	// Fields holds our fields by the keys of crm.FieldKeys: the status as crm.Status, amounts as "150000.00 AMD",
 	// times as RFC 3339 in UTC to the second. A cleared or missing field is "" or absent.
 	Fields map[string]string
-	Place  Place
-	Notes  []Note
-	Tasks  []Task
+	// Own holds the customer's own fields by id, in the same words; a field of days only the day.
+	Own   map[string]string
+	Place Place
+	Notes []Note
+	Tasks []Task
 }
 
 // Note is a note in the stand-in.
@@ -90,6 +96,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"PipelinesAreInOrder", pipelines},
 		{"UsersSeeOnlyTheirDeals", dealAs},
 		{"FieldsAreWrittenWholeAndCleared", fields},
+		{"FieldsOfTheCustomerAreListed", ownFields},
+		{"ValuesGoWhereThePipelineHasThem", places},
 		{"EveryStatusAndCurrencyIsWritten", vocabulary},
 		{"StageMoves", stage},
 		{"VerdictsComeInOrderAndDealsFailAlone", verdicts},

@@ -103,7 +103,7 @@ func seedPipeline(id int64, name string, sort int, stages ...status) *pipeline {
 	return p
 }
 
-// seedFields are the predefined fields of contacts; leads start with none.
+// seedFields are the predefined fields of contacts, and what the customer made for leads.
 func seedFields() []*field {
 	multitext := func(id int64, name, code string, choices ...string) *field {
 		f := &field{id: id, name: name, kind: "multitext", code: code, sort: id, system: true, entity: "contacts"}
@@ -112,8 +112,14 @@ func seedFields() []*field {
 		}
 		return f
 	}
+	own := func(id int64, name, kind string) *field {
+		return &field{id: id, name: name, kind: kind, sort: id, entity: "leads"}
+	}
 	return []*field{
 		multitext(3, "Phone", "PHONE", "WORK", "WORKDD", "MOB", "FAX", "HOME", "OTHER"),
 		multitext(5, "Email", "EMAIL", "WORK", "PRIV", "OTHER"),
+		own(101, "Accounting: status", "text"), own(102, "Accounting: received", "numeric"), own(103, "Accounting: balance", "numeric"),
+		own(104, "Accounting: link", "url"), own(105, "Accounting: received at", "date_time"), own(106, "Accounting: day", "date"),
+		own(107, "Colour", "select"),
 	}
 }

@@ -95,5 +95,17 @@ func seed(now time.Time) crm {
 		}
 		c.deals[i], c.lastDeal = d, i
 	}
+	for i, f := range []userField{
+		{kind: "string", label: map[string]string{"en": "Accounting: status", "ru": "Бухгалтерия: статус"}},
+		{kind: "money", label: map[string]string{"en": "Accounting: received", "ru": "Бухгалтерия: получено"}},
+		{kind: "double", label: map[string]string{"en": "Accounting: balance", "ru": "Бухгалтерия: остаток"}},
+		{kind: "url", label: map[string]string{"en": "Accounting: link", "ru": "Бухгалтерия: ссылка"}},
+		{kind: "datetime", label: map[string]string{"en": "Accounting: received at", "ru": "Бухгалтерия: время"}},
+		{kind: "date", label: map[string]string{"en": "Accounting: day", "ru": "Бухгалтерия: день"}},
+		{kind: "string", multiple: true, label: map[string]string{"en": "Colours", "ru": "Цвета"}},
+	} {
+		f.id, f.name, f.sort, f.editable = 900+i, fmt.Sprintf("UF_CRM_%d", 1721244707101+i), 100, true
+		c.fields = append(c.fields, &f)
+	}
 	return c
 }
