@@ -116,6 +116,7 @@ func (h *house) api(r *gin.RouterGroup) {
 	r.GET("/people", books, w.ListPeople)
 	r.PUT("/people/:id", office, w.PutPerson)
 	r.GET("/pipelines", office, w.ListPipelines)
+	r.GET("/fields", office, w.ListFields)
 	r.PUT("/acquirers/:acquirer", office, w.ConnectAcquirer)
 	r.DELETE("/acquirers/:acquirer", office, w.DisconnectAcquirer)
 	r.POST("/acquirers/:acquirer/test", office, w.TestAcquirer)

@@ -11,6 +11,7 @@ import (
 	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/crm/amo"
 	"github.com/dealpay/dealpay/crm/bitrix24"
+	"github.com/dealpay/dealpay/crm/mapping"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
@@ -28,8 +29,8 @@ type opened struct {
 const fresh = 500 * time.Millisecond
 
 type made struct {
-	endpoint, domain, apiDomain, hook, lang, layout string
-	enterprise                                      bool
+	endpoint, domain, apiDomain, hook, lang, layout, fields string
+	enterprise                                              bool
 }
 
 // Account returns the tenant's CRM account, connected. Error: an *crm.Error of class Revoked when the tenant is not
@@ -48,7 +49,7 @@ func (s *Service) Account(ctx context.Context, id tenants.ID) (crm.Account, tena
 // open returns the account of a connection, the same one while nothing about it changed: it remembers what the CRM said
 // about limits and currency.
 func (s *Service) open(c connection) crm.Account {
-	m := made{c.grant.Endpoint, c.tenant.Domain, c.grant.APIDomain, c.grant.AppToken, c.tenant.Settings.Language, string(c.tenant.Layout), c.tenant.Enterprise}
+	m := made{c.grant.Endpoint, c.tenant.Domain, c.grant.APIDomain, c.grant.AppToken, c.tenant.Settings.Language, string(c.tenant.Layout), c.fields(), c.tenant.Enterprise}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token := ""
@@ -70,6 +71,22 @@ func (s *Service) open(c connection) crm.Account {
 	return account
 }
 
+func (c connection) places() crm.Places {
+	types := make(map[string]crm.FieldType, len(c.tenant.Settings.FieldTypes))
+	for field, kind := range c.tenant.Settings.FieldTypes {
+		types[field] = crm.FieldType(kind)
+	}
+	return mapping.Fields(c.tenant.Settings.Fields).Places(types)
+}
+
+// fields names what places and their days are made from; most tenants have none.
+func (c connection) fields() string {
+	if len(c.tenant.Settings.Fields) == 0 {
+		return ""
+	}
+	return fmt.Sprint(c.tenant.Settings.Fields, c.tenant.Settings.TimeZone) // types come with the fields; maps are printed in order
+}
+
 func (s *Service) pacer(system crm.System, accountKey string, enterprise bool) crm.Pacer {
 	if s.c.Pacer == nil || accountKey == "" {
 		return crm.NoPacer{}
@@ -81,7 +98,7 @@ func (s *Service) portal(c connection) *bitrix24.Account {
 	id := c.tenant.ID
 	return bitrix24.New(bitrix24.Config{Endpoint: c.grant.Endpoint, HTTP: s.c.HTTP, Tokens: tokens{s, id}, Pacer: s.pacer(c.system(), c.tenant.AccountKey, c.tenant.Enterprise),
 		Layout: c.tenant.Layout, Handlers: bitrix24.Handlers{Card: s.ours(crm.Bitrix24, "card"), Events: s.ours(crm.Bitrix24, "events"), Robots: s.ours(crm.Bitrix24, "robots")},
-		Lang: c.tenant.Settings.Language, Now: s.c.Now,
+		Lang: c.tenant.Settings.Language, Places: c.places(), Zone: c.tenant.Settings.Zone(), Now: s.c.Now,
 		Moved: func(ctx context.Context, endpoint string) error { return s.moved(ctx, id, endpoint) }})
 }
 
@@ -95,7 +112,7 @@ func (s *Service) amoAccount(c connection, t crm.Tokens) *amo.Account {
 		client.Transport = follower{s, c, client.Transport}
 	}
 	return amo.New(amo.Config{Variant: variant(c.system()), Domain: c.tenant.Domain, APIDomain: c.grant.APIDomain, HTTP: &client,
-		Tokens: t, Pacer: s.pacer(c.system(), c.tenant.AccountKey, c.tenant.Enterprise), Layout: c.tenant.Layout, EventsURL: hook, Lang: c.tenant.Settings.Language, Now: s.c.Now})
+		Tokens: t, Pacer: s.pacer(c.system(), c.tenant.AccountKey, c.tenant.Enterprise), Layout: c.tenant.Layout, EventsURL: hook, Lang: c.tenant.Settings.Language, Places: c.places(), Now: s.c.Now})
 }
 
 // moved believes that a portal lives elsewhere now when its authorization server says so too (vendor documentation

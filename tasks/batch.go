@@ -34,13 +34,15 @@ type deal struct {
 	want    crm.State
 	write   bool // want differs from what was last written
 	move    bool // read it first: the status changed and may move it, or it is not known yet where it is
+	ask     bool // read it first: to move it, or because its pipeline decides which fields are written
 	stray   bool // it was read, and somebody had moved it to a pipeline in which nothing is mapped
 	home    bool // it was read, and is in a pipeline in which something is
 	effects []outbox.Effect
 	changes []crm.Change
-	keys    []string // of the effect behind each change; empty for the state
-	later   bool     // an effect must wait for another one
-	forget  []string // effects that need not happen any more
+	keys    []string          // of the effect behind each change; empty for the state
+	later   bool              // an effect must wait for another one
+	forget  []string          // effects that need not happen any more
+	fields  map[string]string // what goes elsewhere than to our own fields, in the pipeline where it is
 }
 
 // load claims what is due and works out what the CRM should hold, in one transaction. The effects of the first part are
@@ -99,6 +101,7 @@ func (t *turn) look(ctx context.Context, tx *tenants.Tx, deals []*deal) error {
 		if err := d.compare(desired(mine[name]), written[name], t.tenant.Settings.Stages); err != nil {
 			return err
 		}
+		d.ask = d.move || d.write && len(t.tenant.Settings.Fields) > 0
 	}
 	for _, e := range effects {
 		byName[e.Deal].effects = append(byName[e.Deal].effects, e)
@@ -129,6 +132,13 @@ func (d *deal) place(now crm.Deal, stages mapping.Stages) {
 	d.want.Stage, d.want.Pipeline = next.Stage, now.Pipeline
 	if there := stages[now.Pipeline][string(next.Status)]; there == now.Stage {
 		d.want.Stage = there
+	}
+}
+
+// stay notes where the deal is, so that its pipeline's fields are written; its stage is left alone.
+func (d *deal) stay(now crm.Deal) {
+	if d.changes[0].State.Pipeline = now.Pipeline; d.had.Pipeline != now.Pipeline {
+		d.want.Stage, d.want.Pipeline = "", now.Pipeline
 	}
 }
 
@@ -315,12 +325,12 @@ func outcome(err error) string {
 	return code(err)
 }
 
-// readStages reads the deals whose new status may move them and adds the stage to what is written. A deal that cannot be
-// read is not moved; its write will say why.
+// readStages reads the deals whose new status may move them, or whose pipeline decides which fields are written, and adds
+// both to what is written. A deal that cannot be read is not moved; its write will say why.
 func (t *turn) readStages(ctx context.Context, deals []*deal) error {
 	var names []string
 	for _, d := range deals {
-		if d.move {
+		if d.ask {
 			names = append(names, d.claim.Key)
 		}
 	}
@@ -328,17 +338,47 @@ func (t *turn) readStages(ctx context.Context, deals []*deal) error {
 		return nil
 	}
 	began := t.Now()
-	held, err := readDeals(ctx, t.account, names)
+	read := readDeals
+	if len(t.tenant.Settings.Fields) > 0 {
+		read = readSurely // what is left out would be written to the wrong fields
+	}
+	held, err := read(ctx, t.account, names)
 	t.called("read", began, len(names), err, err == nil)
 	if class := crm.ClassOf(err); err != nil && class != crm.Gone && class != crm.Refused {
 		return err
 	}
 	for _, d := range deals {
-		if now, ok := held[d.claim.Key]; ok && d.move {
+		now, ok := held[d.claim.Key]
+		if !ok || !d.ask {
+			continue
+		}
+		if d.fields = t.tenant.Settings.Fields[now.Pipeline]; d.move {
 			d.place(now, t.tenant.Settings.Stages)
+		} else {
+			d.stay(now)
 		}
 	}
 	return nil
+}
+
+// readSurely is readDeals, but each deal that a list leaves out is asked for by itself before it counts as gone.
+func readSurely(ctx context.Context, account crm.Account, names []string) (map[string]crm.Deal, error) {
+	held, err := readDeals(ctx, account, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if _, ok := held[name]; ok {
+			continue
+		}
+		switch deal, err := account.Deal(ctx, name); {
+		case err == nil:
+			held[name] = deal
+		case crm.ClassOf(err) != crm.Gone && crm.ClassOf(err) != crm.Refused:
+			return nil, err
+		}
+	}
+	return held, nil
 }
 
 // readDeals reads deals in as few requests as the account can.

@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -17,10 +18,12 @@ type book struct {
 	notes  map[string][]line
 	tasks  map[string][]line
 	stages map[string]string // of deals, in pipeline "0"
+	moved  map[string]string // pipelines of deals that are in another one
 
 	calls, writes, reads int
 	active, most, widest int // calls at once; changes in a call
 
+	hidden  error                  // what reading answers
 	verdict func(crm.Change) error // of a change; an ambiguous one is lost after it was done
 	during  func()                 // called in the middle of every Apply
 }
@@ -32,13 +35,20 @@ type line struct {
 }
 
 func newBook() *book {
-	return &book{fields: map[string]crm.State{}, notes: map[string][]line{}, tasks: map[string][]line{}, stages: map[string]string{}}
+	return &book{fields: map[string]crm.State{}, notes: map[string][]line{}, tasks: map[string][]line{}, stages: map[string]string{}, moved: map[string]string{}}
 }
 
 // set changes how the book answers.
 func (b *book) set(verdict func(crm.Change) error, during func()) {
 	b.mu.Lock()
 	b.verdict, b.during = verdict, during
+	b.mu.Unlock()
+}
+
+// hide makes reading fail.
+func (b *book) hide(why error) {
+	b.mu.Lock()
+	b.hidden = why
 	b.mu.Unlock()
 }
 
@@ -131,14 +141,24 @@ func (b *book) Deal(_ context.Context, id string) (crm.Deal, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reads++
-	return crm.Deal{ID: id, Pipeline: "0", Stage: b.stages[id], Closed: b.stages[id] == "LOST", Written: b.fields[id]}, nil
+	if b.hidden != nil {
+		return crm.Deal{}, b.hidden
+	}
+	pipeline := cmp.Or(b.moved[id], "0")
+	written := b.fields[id]
+	written.Pipeline = pipeline
+	return crm.Deal{ID: id, Pipeline: pipeline, Stage: b.stages[id], Closed: b.stages[id] == "LOST", Written: written}, nil
 }
 
 // Deals reads many in one request.
 func (b *book) Deals(ctx context.Context, ids []string) (map[string]crm.Deal, error) {
 	all := map[string]crm.Deal{}
 	for _, id := range ids {
-		all[id], _ = b.Deal(ctx, id)
+		deal, err := b.Deal(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		all[id] = deal
 	}
 	b.mu.Lock()
 	b.reads -= len(ids) - 1

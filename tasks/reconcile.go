@@ -52,7 +52,7 @@ func (w *Worker) reconcile(ctx context.Context, id tenants.ID, c outbox.Claim) (
 // compareDeals compares what the CRM's cards hold of these deals with what the payments say. Without access the run goes
 // on without the CRM, and says so.
 func (w *Worker) compareDeals(ctx context.Context, id tenants.ID, s payments.Stretch) error {
-	account, _, err := w.Accounts.Account(ctx, id)
+	account, tenant, err := w.Accounts.Account(ctx, id)
 	var held map[string]crm.Deal
 	if err == nil {
 		held, err = readDeals(ctx, account, s.Deals)
@@ -81,7 +81,13 @@ func (w *Worker) compareDeals(ctx context.Context, id tenants.ID, s payments.Str
 			}
 			compared = append(compared, deal)
 			now, there := held[deal]
-			if d := differs(desired(mine[deal]), now.Written, sync, there); d != nil {
+			want, was := desired(mine[deal]), kept{}
+			if sync.Written != nil {
+				if err := was.read(sync.Written); err != nil {
+					return err
+				}
+			}
+			if d := differs(want, seen(now.Written, want, was, tenant.Settings), sync, there); d != nil {
 				d.Deal = deal
 				differ = append(differ, *d)
 			}

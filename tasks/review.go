@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -154,28 +155,13 @@ func keysOf(claims []outbox.Claim) []string {
 	return keys
 }
 
-// read reads the deals. A list leaves out what it does not find, so each of those is asked for by itself before it counts
-// as gone.
+// read reads the deals.
 func (r *review) read(ctx context.Context, account crm.Account, look []outbox.Claim) (held map[string]crm.Deal, err error) {
 	began := r.Now()
 	defer func() {
 		r.call = &outbox.Call{At: began, What: "read", Deals: len(look), Outcome: outcome(err), Millis: r.Now().Sub(began).Milliseconds(), Through: err == nil}
 	}()
-	if held, err = readDeals(ctx, account, keysOf(look)); err != nil {
-		return nil, err
-	}
-	for _, c := range look {
-		if _, ok := held[c.Key]; ok {
-			continue
-		}
-		switch deal, err := account.Deal(ctx, c.Key); {
-		case err == nil:
-			held[c.Key] = deal
-		case crm.ClassOf(err) != crm.Gone && crm.ClassOf(err) != crm.Refused:
-			return nil, err
-		}
-	}
-	return held, nil
+	return readSurely(ctx, account, keysOf(look))
 }
 
 // judge compares what the deals hold with what we wrote. Those that changed since they were sorted are looked at again.
@@ -210,18 +196,21 @@ func (r *review) judge(ctx context.Context, tx *tenants.Tx, look []outbox.Claim,
 }
 
 func (r *review) judgeDeal(ctx context.Context, tx *tenants.Tx, s outbox.Sync, held crm.Deal, want crm.State) error {
-	var had crm.State
-	if err := json.Unmarshal(s.Written, &had); err != nil {
-		return fmt.Errorf("read what was written: %w", err)
+	var had kept
+	if err := had.read(s.Written); err != nil {
+		return err
 	}
-	if !equal(had, want) {
+	if !equal(had.State, want) {
 		return outbox.Make(ctx, tx, outbox.Push, s.Deal, r.Now()) // it will be written in any case
 	}
 	learned := had
-	if err := r.judgePlace(ctx, tx, held, &learned); err != nil {
+	if err := r.judgePlace(ctx, tx, held, &learned.State); err != nil {
 		return err
 	}
-	what := overwritten(held.Written, had)
+	if !maps.Equal(had.Fields, r.tenant.Settings.Fields[held.Pipeline]) { // other fields than it was written to
+		return errors.Join(r.learn(ctx, tx, s, learned), outbox.Rewrite(ctx, tx, s.Deal, false, r.Now()))
+	}
+	what := overwritten(seen(held.Written, had.State, had, r.tenant.Settings), had.State)
 	moved := had.Stage != "" && learned.Stage != "" && held.Stage != had.Stage
 	if moved {
 		what = append(what, "stage")
@@ -256,7 +245,7 @@ func (w *Worker) strayed(ctx context.Context, tx *tenants.Tx, deal string) error
 }
 
 // judgeWhat shows what was overwritten, and repairs or leaves it.
-func (r *review) judgeWhat(ctx context.Context, tx *tenants.Tx, s outbox.Sync, learned crm.State, what []string, stage bool) error {
+func (r *review) judgeWhat(ctx context.Context, tx *tenants.Tx, s outbox.Sync, learned kept, what []string, stage bool) error {
 	key := payments.Overwritten + ":" + s.Deal
 	if len(what) == 0 {
 		if err := outbox.Intact(ctx, tx, s.Deal); err != nil {
@@ -296,7 +285,7 @@ func (r *review) judgeWhat(ctx context.Context, tx *tenants.Tx, s outbox.Sync, l
 	return outbox.Rewrite(ctx, tx, s.Deal, stage, r.Now())
 }
 
-func (r *review) learn(ctx context.Context, tx *tenants.Tx, s outbox.Sync, learned crm.State) error {
+func (r *review) learn(ctx context.Context, tx *tenants.Tx, s outbox.Sync, learned kept) error {
 	state, err := json.Marshal(learned)
 	if err != nil || string(state) == string(s.Written) {
 		return err

@@ -125,7 +125,7 @@ func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *
 	switch {
 	case key == "" && v.Err != nil:
 	case key == "":
-		written, err := json.Marshal(d.want)
+		written, err := json.Marshal(kept{d.want, d.fields})
 		if err != nil {
 			return err
 		}

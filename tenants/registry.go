@@ -46,6 +46,10 @@ type Settings struct {
 	Stages    map[string]map[string]string `json:"stages"`     // pipeline → status → stage to move to
 	Payments  PaymentSettings              `json:"payments"`
 
+	// Where values are written that do not go to our own fields, and the types of these fields as the CRM named them.
+	Fields     map[string]map[string]string `json:"fields,omitempty"` // pipeline → value → field, or "-" for nowhere
+	FieldTypes map[string]string            `json:"field_types,omitempty"`
+
 	// What is done about fields and stages that somebody overwrote in the CRM; empty is the default of each.
 	OverwrittenFields Repair `json:"overwritten_fields,omitempty"`
 	OverwrittenStage  Repair `json:"overwritten_stage,omitempty"`

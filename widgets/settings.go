@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -84,6 +85,8 @@ func settingsView(t tenants.Settings) api.Settings {
 	if v.Stages == nil {
 		v.Stages = map[string]map[string]string{}
 	}
+	fields := map[string]map[string]string(mapping.Fields(t.Fields).Trim())
+	v.Fields = &fields
 	return v
 }
 
@@ -149,11 +152,15 @@ func (s *Service) PutSettings(c *gin.Context) {
 		err = checkSettings(in)
 	}
 	ctx := c.Request.Context()
-	if err == nil && len(in.Stages) > 0 {
-		var pipelines []crm.Pipeline
+	var pipelines []crm.Pipeline
+	if err == nil && len(in.Stages)+len(value(in.Fields)) > 0 {
 		if pipelines, err = s.pipelines(ctx, w); err == nil {
 			err = mapping.Check(in.Stages, pipelines)
 		}
+	}
+	var fields *chosen
+	if err == nil && in.Fields != nil {
+		fields, err = s.choose(ctx, w, *in.Fields, pipelines)
 	}
 	if err == nil {
 		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
@@ -161,7 +168,10 @@ func (s *Service) PutSettings(c *gin.Context) {
 			if err != nil {
 				return err
 			}
-			return tx.SetSettings(ctx, tenants.Settings{Language: string(in.Language), TimeZone: in.TimeZone, LinkHours: in.LinkHours,
+			if fields == nil {
+				fields = &chosen{me.Settings.Fields, me.Settings.FieldTypes}
+			}
+			return tx.SetSettings(ctx, tenants.Settings{Fields: fields.fields, FieldTypes: fields.types, Language: string(in.Language), TimeZone: in.TimeZone, LinkHours: in.LinkHours,
 				Merchant: strings.TrimSpace(in.Merchant), Accent: in.Accent, Stages: in.Stages, Payments: me.Settings.Payments,
 				OverwrittenFields: cmp.Or(tenants.Repair(value(in.OverwrittenFields)), me.Settings.OverwrittenFields),
 				OverwrittenStage:  cmp.Or(tenants.Repair(value(in.OverwrittenStage)), me.Settings.OverwrittenStage)}, w.by.Actor)
@@ -172,6 +182,76 @@ func (s *Service) PutSettings(c *gin.Context) {
 		return
 	}
 	c.JSON(http.StatusOK, in)
+}
+
+// chosen are fields that a tenant's values are written to, and their types.
+type chosen struct {
+	fields map[string]map[string]string
+	types  map[string]string
+}
+
+// choose checks fields against the CRM's; nil means that they are as they were, so that settings can be kept also when one
+// of them was deleted there.
+func (s *Service) choose(ctx context.Context, w caller, in mapping.Fields, pipelines []crm.Pipeline) (*chosen, error) {
+	in = in.Trim()
+	if len(in) == 0 {
+		return &chosen{}, nil
+	}
+	same := false
+	err := s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+		me, err := tx.Me(ctx)
+		same = maps.EqualFunc(in, me.Settings.Fields, maps.Equal[map[string]string, map[string]string])
+		return err
+	})
+	if err != nil || same {
+		return nil, err
+	}
+	own, err := s.ownFields(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	types, err := in.Check(pipelines, own)
+	if err != nil {
+		return nil, err
+	}
+	c := &chosen{in, map[string]string{}}
+	for field, kind := range types {
+		c.types[field] = string(kind)
+	}
+	return c, nil
+}
+
+// ownFields are the fields of deals that the customer made in the CRM.
+func (s *Service) ownFields(ctx context.Context, w caller) ([]crm.Field, error) {
+	account, _, err := s.CRM.Account(ctx, w.tenant)
+	if err != nil {
+		return nil, err
+	}
+	reader, ok := account.(crm.FieldsReader)
+	if !ok {
+		return nil, nil
+	}
+	return reader.Fields(crm.WithPriority(ctx, crm.Person))
+}
+
+// ListFields answers GET /fields.
+func (s *Service) ListFields(c *gin.Context) {
+	own, err := s.ownFields(c.Request.Context(), who(c))
+	if err != nil {
+		s.fail(c, err)
+		return
+	}
+	list := api.FieldList{Items: []api.Field{}}
+	for _, f := range own {
+		v := api.Field{Id: f.ID, Name: f.Name, Type: api.FieldType(f.Type), Writable: f.Writable, Fits: []api.FieldFits{}}
+		for _, key := range crm.FieldKeys {
+			if f.Fits(key) {
+				v.Fits = append(v.Fits, api.FieldFits(key))
+			}
+		}
+		list.Items = append(list.Items, v)
+	}
+	c.JSON(http.StatusOK, list)
 }
 
 func checkSettings(in api.Settings) error {

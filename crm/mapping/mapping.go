@@ -13,11 +13,11 @@ import (
 type Stages map[string]map[string]string
 
 // Refusal says which line of a mapping cannot be accepted and why: code is one of pipeline_unknown, stage_unknown,
-// status_unknown and won_unpaid.
-type Refusal struct{ Code, Pipeline, Status, Stage string }
+// status_unknown and won_unpaid; of fields also value_unknown, field_unknown, field_unfitting and field_taken.
+type Refusal struct{ Code, Pipeline, Status, Stage, Value, Field string }
 
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("mapping: %s: pipeline %q, status %q, stage %q", r.Code, r.Pipeline, r.Status, r.Stage)
+	return fmt.Sprintf("mapping: %s: pipeline %q, %q to %q", r.Code, r.Pipeline, r.Status+r.Value, r.Stage+r.Field)
 }
 
 // mayWin are the statuses that may move a deal to a won stage: only those under which the money came.

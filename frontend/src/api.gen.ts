@@ -481,6 +481,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The customer's own fields of deals in the CRM, read now; Dealpay's are left out */
+        get: operations["listFields"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/acquirers/{acquirer}": {
         parameters: {
             query?: never;
@@ -1254,6 +1271,12 @@ export interface components {
                     [key: string]: string;
                 };
             };
+            /** @description pipeline → value (status, paid, refunded, outstanding, link, paid_at, refunded_at, reference) → where it is written: the id of one of GET /fields, or - for nowhere. A value without a line goes to Dealpay's own field. Left out in a request: as it was */
+            fields?: {
+                [key: string]: {
+                    [key: string]: string;
+                };
+            };
             overwritten_fields?: components["schemas"]["Repair"];
             overwritten_stage?: components["schemas"]["Repair"];
         };
@@ -1423,6 +1446,18 @@ export interface components {
                 /** @enum {string} */
                 kind: "open" | "won" | "lost";
             }[];
+        };
+        FieldList: {
+            items: components["schemas"]["Field"][];
+        };
+        Field: {
+            id: string;
+            name: string;
+            /** @enum {string} */
+            type: "text" | "number" | "money" | "link" | "date" | "date_time" | "other";
+            writable: boolean;
+            /** @description values that may be written to it */
+            fits: ("status" | "paid" | "refunded" | "outstanding" | "link" | "paid_at" | "refunded_at" | "reference")[];
         };
         ReplayRequest: {
             ids?: number[];
@@ -2338,6 +2373,27 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PipelineList"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listFields: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description fields */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FieldList"];
                 };
             };
             default: components["responses"]["Problem"];

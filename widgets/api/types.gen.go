@@ -44,6 +44,75 @@ func (e AttemptStatus) Valid() bool {
 	}
 }
 
+// Defines values for FieldFits.
+const (
+	FieldFitsLink        FieldFits = "link"
+	FieldFitsOutstanding FieldFits = "outstanding"
+	FieldFitsPaid        FieldFits = "paid"
+	FieldFitsPaidAt      FieldFits = "paid_at"
+	FieldFitsReference   FieldFits = "reference"
+	FieldFitsRefunded    FieldFits = "refunded"
+	FieldFitsRefundedAt  FieldFits = "refunded_at"
+	FieldFitsStatus      FieldFits = "status"
+)
+
+// Valid indicates whether the value is a known member of the FieldFits enum.
+func (e FieldFits) Valid() bool {
+	switch e {
+	case FieldFitsLink:
+		return true
+	case FieldFitsOutstanding:
+		return true
+	case FieldFitsPaid:
+		return true
+	case FieldFitsPaidAt:
+		return true
+	case FieldFitsReference:
+		return true
+	case FieldFitsRefunded:
+		return true
+	case FieldFitsRefundedAt:
+		return true
+	case FieldFitsStatus:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for FieldType.
+const (
+	FieldTypeDate     FieldType = "date"
+	FieldTypeDateTime FieldType = "date_time"
+	FieldTypeLink     FieldType = "link"
+	FieldTypeMoney    FieldType = "money"
+	FieldTypeNumber   FieldType = "number"
+	FieldTypeOther    FieldType = "other"
+	FieldTypeText     FieldType = "text"
+)
+
+// Valid indicates whether the value is a known member of the FieldType enum.
+func (e FieldType) Valid() bool {
+	switch e {
+	case FieldTypeDate:
+		return true
+	case FieldTypeDateTime:
+		return true
+	case FieldTypeLink:
+		return true
+	case FieldTypeMoney:
+		return true
+	case FieldTypeNumber:
+		return true
+	case FieldTypeOther:
+		return true
+	case FieldTypeText:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GiveBackMethods.
 const (
 	GiveBackMethodsApi      GiveBackMethods = "api"
@@ -930,6 +999,27 @@ type Failure struct {
 	Since  time.Time `json:"since"`
 }
 
+// Field defines model for Field.
+type Field struct {
+	// Fits values that may be written to it
+	Fits     []FieldFits `json:"fits"`
+	Id       string      `json:"id"`
+	Name     string      `json:"name"`
+	Type     FieldType   `json:"type"`
+	Writable bool        `json:"writable"`
+}
+
+// FieldFits defines model for Field.Fits.
+type FieldFits string
+
+// FieldType defines model for Field.Type.
+type FieldType string
+
+// FieldList defines model for FieldList.
+type FieldList struct {
+	Items []Field `json:"items"`
+}
+
 // GiveBack what can be refunded; left out when no acquirer holds anything
 type GiveBack struct {
 	Acquirer string `json:"acquirer"`
@@ -1632,10 +1722,13 @@ type SessionRequestPage string
 
 // Settings defines model for Settings.
 type Settings struct {
-	Accent    string           `json:"accent"`
-	Language  SettingsLanguage `json:"language"`
-	LinkHours int              `json:"link_hours"`
-	Merchant  string           `json:"merchant"`
+	Accent string `json:"accent"`
+
+	// Fields pipeline → value (status, paid, refunded, outstanding, link, paid_at, refunded_at, reference) → where it is written: the id of one of GET /fields, or - for nowhere. A value without a line goes to Dealpay's own field. Left out in a request: as it was
+	Fields    *map[string]map[string]string `json:"fields,omitempty"`
+	Language  SettingsLanguage              `json:"language"`
+	LinkHours int                           `json:"link_hours"`
+	Merchant  string                        `json:"merchant"`
 
 	// OverwrittenFields what happens to what somebody overwrote in the CRM: write it again, or only show it. Left out in a request: as it was. At first fields are repaired and stages left
 	OverwrittenFields *Repair `json:"overwritten_fields,omitempty"`
