@@ -155,6 +155,7 @@ func aboutRest(resolve string) []wrong {
 	settings := func(from, to string) string {
 		return strings.Replace(`{"language": "en", "time_zone": "Asia/Yerevan", "link_hours": 72, "merchant": "", "accent": "", "stages": {}}`, from, to, 1)
 	}
+	fields := func(inner string) string { return settings(`"stages": {}`, `"stages": {}, "fields": {`+inner+`}`) }
 	stages := func(inner string) string { return settings(`"stages": {}`, `"stages": {`+inner+`}`) }
 	acquirer := "/acquirers/" + demo.Acquirer
 	return []wrong{
@@ -171,6 +172,15 @@ func aboutRest(resolve string) []wrong {
 		{"a stage", put, "/settings", stages(`"0": {"paid": "SOLD"}`), 422, "stage_unknown"},
 		{"a status", put, "/settings", stages(`"0": {"hoped": "NEW"}`), 422, "status_unknown"},
 		{"winning before the money came", put, "/settings", stages(`"0": {"awaiting_payment": "WON"}`), 422, "won_unpaid"},
+		{"a pipeline of fields", put, "/settings", fields(`"77": {"paid": "-"}`), 422, "pipeline_unknown"},
+		{"a value", put, "/settings", fields(`"0": {"owner": "-"}`), 422, "value_unknown"},
+		{"a field", put, "/settings", fields(`"0": {"status": "UF_CRM_NOTHING"}`), 422, "field_unknown"},
+		{"a field that is the deal's own", put, "/settings", fields(`"0": {"status": "TITLE"}`), 422, "field_unknown"},
+		{"a field that is ours", put, "/settings", fields(`"0": {"reference": "UF_CRM_DEAL_DEALPAY_REFERENCE"}`), 422, "field_unknown"},
+		{"a field of links for an amount", put, "/settings", fields(`"0": {"paid": "UF_CRM_1721244707104"}`), 422, "field_unfitting"},
+		{"a field of many texts", put, "/settings", fields(`"0": {"status": "UF_CRM_1721244707107"}`), 422, "field_unfitting"},
+		{"a field twice", put, "/settings", fields(`"0": {"status": "UF_CRM_1721244707101", "reference": "UF_CRM_1721244707101"}`), 422, "field_taken"},
+		{"fields that are none", put, "/settings", fields(`"0": "-"`), 400, "body_unreadable"},
 		{"an acquirer that nobody knows", put, "/acquirers/swift", `{"credentials": {}}`, 404, "not_found"},
 		{"a credential of two lines", put, acquirer, `{"credentials": {"token": "a\nb", "webhook_secret": "s"}}`, 422, "credential_unusable"},
 		{"a credential that nobody asked for", put, acquirer, `{"credentials": {"token": "t", "webhook_secret": "s", "url": "http://169.254.169.254"}}`, 422, "credential_unknown"},

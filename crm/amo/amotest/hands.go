@@ -12,7 +12,7 @@ type Edit struct {
 	Pipeline    *int64
 	Status      *int64
 	Responsible *int64
-	Fields      map[string]string // by field code; an enum's code for select; "" clears
+	Fields      map[string]string // by field code or id; an enum's code for select; "" clears
 }
 
 // Edit changes a lead as the given user would in the card, with webhooks.
@@ -89,6 +89,9 @@ func (a *Account) place(l *lead, pipelineID, statusID *int64) error {
 
 func (a *Account) fill(l *lead, code, text string) error {
 	f := a.leadField(0, code)
+	if id, err := strconv.ParseInt(code, 10, 64); f == nil && err == nil {
+		f = a.leadField(id, "")
+	}
 	if f == nil {
 		return fmt.Errorf("no field %q", code)
 	}
