@@ -70,6 +70,18 @@ func Problem(c *gin.Context, status int, code, detail string) {
 		Code: code, RequestId: tenants.RequestOf(c.Request.Context())})
 }
 
+// lines are why a line of a mapping cannot be kept.
+var lines = map[string]string{
+	"pipeline_unknown": "the CRM has no such pipeline.",
+	"stage_unknown":    "the pipeline has no such stage.",
+	"status_unknown":   "there is no such status.",
+	"won_unpaid":       "a status under which no money came cannot win a deal.",
+	"value_unknown":    "there is no such value.",
+	"field_unknown":    "the CRM has no such field of deals, or it is not the customer's own.",
+	"field_unfitting":  "the field cannot hold this value. GET /fields says what fits.",
+	"field_taken":      "two values of a pipeline cannot go to the same field.",
+}
+
 func classify(err error) (status int, code, detail string, retry time.Duration) {
 	var understood *payments.Invalid
 	var unreadable *bad
@@ -81,7 +93,7 @@ func classify(err error) (status int, code, detail string, retry time.Duration) 
 	case errors.As(err, &understood):
 		return 422, understood.Code, understood.Detail, 0
 	case errors.As(err, &line):
-		return 422, line.Code, "The mapping cannot be kept: " + line.Code + ".", 0
+		return 422, line.Code, "The mapping cannot be kept: " + lines[line.Code], 0
 	case errors.As(err, &remote):
 		return classifyCRM(remote)
 	}

@@ -112,6 +112,12 @@ async function jobs(frame, page, tenant) {
   await choose(frame, 'stage-expired', frame.getByRole('option').nth(2))
   await frame.getByText('1 change to save').waitFor()
   await keep()
+  await frame.getByTestId('fields').first().locator('summary').press('Enter')
+  await choose(frame, 'place-status', 'Accounting: status')
+  await frame.getByText('Open deals are not rewritten').waitFor()
+  await keep()
+  const {fields} = (await api(tenant, 'GET', '/settings')).settings
+  check(/^UF_CRM_/.test(fields['0']?.status), 'the field was not kept')
 
   await go('links', 'mail')
   const server = await mailServer()

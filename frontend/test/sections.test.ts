@@ -4,6 +4,7 @@ import type {Component} from 'vue'
 import {Api} from '../src/api'
 import {agrees, outcome, rows, side} from '../src/settings/books'
 import {dayIn, dayName, monthName, monthsBefore, shift} from '../src/settings/dates'
+import Deals from '../src/settings/Deals.vue'
 import Exceptions from '../src/settings/Exceptions.vue'
 import Mailbox from '../src/settings/Mailbox.vue'
 import Months from '../src/settings/Months.vue'
@@ -20,7 +21,7 @@ import en from '../src/words/en.json'
 import more from '../src/words/en.more.json'
 import books from '../src/settings/words/en.books.json'
 import own from '../src/settings/words/en.json'
-import {settings} from './settings.mjs'
+import {answers, settings} from './settings.mjs'
 
 type Answer = (method: string, path: string, body: unknown) => unknown
 let calls: {method: string; path: string; body: unknown}[]
@@ -78,6 +79,23 @@ async function show(section: Component, props: Record<string, unknown> = {}) {
   }}
 }
 const writes = () => calls.filter(c => c.method !== 'GET')
+
+test('a pipeline\'s values go to the fields that were chosen, and saving says so first', async () => {
+  answer = (method, path, body) => (method === 'PUT' ? body : (answers as Record<string, unknown>)[path])
+  const {page, text, submit} = await show(Deals)
+  const [sales, repeat] = page.findAll('[data-testid="fields"]')
+  expect([sales?.attributes('open'), sales?.text().includes('all in Dealpay\'s own')]).toEqual([undefined, true])
+  const options = (value: string) => repeat?.findAll(`[data-testid="place-${value}"] option`).map(o => o.text())
+  expect([options('paid_at'), options('paid')]).toEqual([['Dealpay\'s own field', 'Nowhere'], ['Dealpay\'s own field', 'Nowhere', 'Accounting: status', 'Accounting: received']])
+  await repeat?.find('[data-testid="place-status"]').setValue('UF_1')
+  await repeat?.find('[data-testid="place-link"]').setValue('-')
+  expect(options('paid'), 'a field takes one value').toEqual(['Dealpay\'s own field', 'Nowhere', 'Accounting: received'])
+  expect(text()).toContain('2 changes to save')
+  expect(text()).toContain('Repeat orders, Payment status: Dealpay\'s own field → Accounting: status')
+  expect(text()).toContain('Open deals are not rewritten')
+  await submit()
+  expect((writes()[0]?.body as Record<string, unknown>).fields).toEqual({1: {status: 'UF_1', link: '-'}})
+})
 
 test('calendar days and months are the reader\'s', () => {
   expect([dayName('2026-03-31', 'en'), dayName('2026-03-31', 'hy'), monthName('2026-03', 'en'), monthName('2026-03', 'hy')]).toEqual(['Mar 31, 2026', '31 մրտ 2026', 'March 2026', 'մրտ 2026'])

@@ -5,7 +5,7 @@ const acquirer = (key, name, changes = {}) => ({acquirer: key, name, connected: 
 
 export const settings = {
   crm: 'bitrix24', domain: 'acme.bitrix24.com', name: 'Acme', connect_url: '', version: '1.0.0', role: 'admin',
-  settings: {language: 'en', time_zone: 'Asia/Yerevan', link_hours: 72, merchant: 'Oak & Stone', accent: '#0f766e', stages: {0: {awaiting_payment: 'C2', paid: 'WON'}}},
+  settings: {language: 'en', time_zone: 'Asia/Yerevan', link_hours: 72, merchant: 'Oak & Stone', accent: '#0f766e', stages: {0: {awaiting_payment: 'C2', paid: 'WON'}}, fields: {}},
   health: {status: 'active', status_why: '', token_at: '2025-03-10T07:00:00Z', token_expires_at: '2025-03-10T09:00:00Z', setup: true, waiting: 2, oldest_waiting_at: '2025-03-10T08:04:00Z',
     failed: 1, failures: [{id: 7, kind: 'push', key: '41', since: '2025-03-10T07:10:00Z', reason: 'refused'}], paused_until: null, paused_why: '', last_call_at: '2025-03-10T08:04:30Z', head_room: 0.92, blocked_until: null, busy_methods: [], last_calls: [{at: '2025-03-10T08:04:30Z', what: 'write', deals: 3, outcome: 'ok', took_ms: 120}]},
   acquirers: [acquirer('vpos_am', 'VPOS.am', {connected: true, test: true, checked_at: '2025-03-10T06:00:00Z'}), acquirer('idram', 'Idram', {refunds: false, fields: [field('account', 'EDP_REC_ACCOUNT'), field('secret', 'Secret key', true)]}),
@@ -21,6 +21,8 @@ const mismatch = (n, kind, ours, theirs) => ({run_id: 'r1', n, kind, attempt_id:
 export const answers = {
   '/settings': settings,
   '/pipelines': {items: [{id: '0', name: 'Sales', stages}, {id: '1', name: 'Repeat orders', stages}]},
+  '/fields': {items: [{id: 'UF_1', name: 'Accounting: status', type: 'text', writable: true, fits: ['status', 'paid', 'refunded', 'outstanding', 'link', 'reference']},
+    {id: 'UF_2', name: 'Accounting: received', type: 'money', writable: true, fits: ['paid', 'refunded', 'outstanding']}]},
   '/exceptions': {items: [{id: 'e1', kind: 'paid_after_expiry', deal_id: '12', invoice_id: 'i', invoice_number: 'D-1010', since: '2025-03-09T12:00:00Z', amount: {minor: 2500000, currency: 'AMD'},
     what_happened: 'The customer paid after the link had expired.', what_to_do: 'Accept the payment, or give the money back.', decisions: ['accept', 'refund']}], next: null},
   '/audit': {items: [entry('2025-03-10T08:04:03Z', 'acquirer', 'attempt.paid', 'awaiting_payment', 'paid'), entry('2025-03-10T07:58:00Z', 'user:7', 'invoice.sent'),
