@@ -77,6 +77,9 @@ export const cards = {
     invoice({id: 'i3', number: 'D-1043', purpose: 'Deposit: Kitchen, oak', part: 'deposit'})]}, lacks(0)),
   expired: card({status: 'expired', due: amd(5000000), outstanding: amd(5000000), invoices: [invoice({status: 'expired', locked: true,
     can: ['cancel', 'record', 'replace'], created_at: '2025-02-01T10:00:00Z', expires_at: '2025-02-04T10:00:00Z'})]}, {defaults: {amount: null, purpose: 'Kitchen, oak', expires_at: '2025-03-13T08:00:00Z'}}),
+  cancelled: card({invoices: [invoice({status: 'cancelled', can: [], sends: [{at: '2025-03-10T07:58:00Z', by: 'user:7', channel: 'copy'}]})], status: 'cancelled'}),
+  partly: card({status: 'partially_refunded', due: amd(5000000), paid: amd(5000000), refunded: amd(1500000), invoices: [
+    paid({status: 'partially_refunded', refunded: amd(1500000), give_back: {most: amd(3500000), acquirer: 'vpos_am', methods: ['api'], partial: true, open: false}})]}, lacks(0)),
   dollars: card({due: {minor: 0, currency: 'USD'}, paid: {minor: 0, currency: 'USD'}, refunded: {minor: 0, currency: 'USD'}, outstanding: {minor: 0, currency: 'USD'}},
     {defaults: {amount: {minor: 50000, currency: 'USD'}, purpose: 'Payment for deal 1', expires_at: '2025-03-13T08:00:00Z'}, rates: {'USD/AMD': '387.5'}}),
   drift: card({status: 'awaiting_payment', due: amd(15000000), outstanding: amd(15000000), drift: {was: amd(15000000), now: amd(18000000)},

@@ -41,6 +41,7 @@ await shot('card-open-ru-245', '/card?state=late&lang=ru', 245, {act: async page
 }})
 await shot('card-first-hy-245', '/card?state=first&lang=hy', 245)
 await shot('card-mixed-ru-245', '/card?state=mixed&lang=ru', 245)
+for (const state of Object.keys(cards)) await shot(`card-${state}-dark-700`, `/card?state=${state}`, 700, {scheme: 'dark'})
 await shot('card-mixed-dark-400', '/card?state=mixed', 400, {scheme: 'dark'})
 await shot('card-needs-dark-245', '/card?state=needs', 245, {scheme: 'dark'})
 await shot('card-open-400', '/card?state=late', 400, {act: async page => {
@@ -83,6 +84,14 @@ for (const section of sections) {
   for (const width of [400, 1200]) await shot(`settings-${name}-${width}`, `/settings#${section}`, width)
   await shot(`settings-${name}-hy-400`, `/settings?lang=hy#${section}`, 400)
   await shot(`settings-${name}-ru-dark-1200`, `/settings?lang=ru#${section}`, 1200, {scheme: 'dark'})
+}
+for (const [lang, width] of [['en', 400], ['hy', 400], ['en', 1200]]) {
+  await shot(`settings-fields-${lang}-${width}`, `/settings?lang=${lang}#deals`, width, {act: async page => {
+    await page.getByTestId('fields').first().locator('summary').press('Enter')
+    await page.getByTestId('place-paid').first().click()
+    await page.getByRole('option').nth(3).click()
+    await page.waitForTimeout(300)
+  }})
 }
 await shot('settings-connect-400', '/settings?lang=hy#acquirers', 400, {act: page => page.getByTestId('connect-idram').click()})
 await shot('settings-dark-1200', '/settings?lang=ru#overview', 1200, {scheme: 'dark'})
