@@ -5,11 +5,12 @@ import {defineConfig} from 'vite'
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
-// The settings page, with Bitrix24's own kit. It has a build of its own, so that nothing of the kit reaches the card.
+// The settings page, with Bitrix24's own kit. It has a build of its own, so that nothing of the kit reaches the card. The
+// kit's colour mode is left out: it keeps a choice in localStorage, which browsers refuse to a frame of somebody else's page.
 export default defineConfig({
   base: '/assets/',
   publicDir: false,
-  plugins: [vue(), b24ui({router: false, dts: false})],
+  plugins: [vue(), b24ui({router: false, dts: false, colorMode: false})],
   build: {
     assetsDir: '',
     emptyOutDir: false,

@@ -54,9 +54,15 @@ async function show(view: CardView | null, problem: object | null = null) {
 }
 const posts = () => calls.filter(c => c.method !== 'GET')
 
+test('a deal whose only invoice was cancelled owes nothing, rather than nothing of nothing', async () => {
+  const {at} = await show(cards.cancelled ?? null)
+  expect(at('balance').text()).toBe('Nothing is due yet')
+  expect(at('status').text()).toBe('Cancelled')
+})
+
 test('the first card ever helps, and is filled in from the deal', async () => {
   const {at, text} = await show(cards.first ?? null)
-  expect(text()).toContain('Nothing invoiced yet')
+  expect(text()).toContain('Nothing is due yet')
   expect(text()).toContain('The payment appears here by itself.')
   expect((at('amount').element as HTMLInputElement).value).toBe('150\u00a0000')
   expect((at('expires').element as HTMLInputElement).value).toBe('2025-03-13T12:00')

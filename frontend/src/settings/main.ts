@@ -11,7 +11,16 @@ import Settings from './Settings.vue'
 
 const own = import.meta.glob<{default: Words}>('./words/*.json')
 
+/** dress follows the reader's colour scheme, by the class that the kit goes by. */
+function dress() {
+  const dark = matchMedia('(prefers-color-scheme: dark)')
+  const follow = () => { document.documentElement.classList.toggle('dark', dark.matches) }
+  follow()
+  dark.addEventListener('change', follow)
+}
+
 async function start() {
+  dress()
   const state = {...readState(), page: 'settings' as const}
   const host = hostOf(state)
   const lang = pick(state.lang || host.lang || navigator.language)
