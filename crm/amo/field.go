@@ -134,7 +134,7 @@ func (l layout) place(s crm.State, ours []fieldValues) []any {
 
 // value is the value of a key as a field of the customer's holds it; nil clears the field.
 func (l layout) value(s crm.State, key string, kind crm.FieldType) []value {
-	text := ""
+	var text string
 	switch kind {
 	case crm.NumberField:
 		text = s.Amount(key).Decimal
