@@ -96,8 +96,11 @@ func (p *Provider) Start(ctx context.Context, c payments.Connection, o payments.
 	got, err := p.call(ctx, c, http.MethodPost, registerPath, registration{OrderNumber: o.Attempt, Amount: units,
 		Description: cmp.Or(o.Description, o.Reference), CallbackURL: o.ReturnURL, WebhookURL: o.NotifyURL, External: o.Reference})
 	if errors.Is(err, payments.ErrRefused) {
-		if _, there := p.order(ctx, c, o.Attempt); there == nil {
+		switch _, there := p.order(ctx, c, o.Attempt); {
+		case there == nil:
 			err = fmt.Errorf("%w: %w", payments.ErrStarted, err)
+		case errors.Is(there, payments.ErrUnavailable): // perhaps the order is there
+			err = there
 		}
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/dealpay/dealpay/payments/fastshift/fastshifttest"
 	"github.com/dealpay/dealpay/payments/providertest"
 	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/tenants/standintest"
 )
 
 const token = "tok-5d4c3b2a"
@@ -337,4 +338,17 @@ func FuzzLook(f *testing.F) {
 	f.Add(`{"status":"OK","data":{"order":{"order_number":"a@b.c","amount":"+374","status":"expired","created_at":"*"}}}`)
 	p := fastshift.New(fastshift.Config{})
 	f.Fuzz(func(t *testing.T, body string) { providertest.AnyAnswer(t, p, connection(token), documented, body) })
+}
+
+func TestARefusalIsBelievedOnlyWhenTheOrderIsKnownNotToBeThere(t *testing.T) {
+	double, _, p := merchant(t, fastshifttest.Config{})
+	o, c := order(), connection(token)
+	_, err := p.Start(t.Context(), c, o)
+	require.NoError(t, err)
+	require.NoError(t, double.Control.Order(standintest.Fault{Kind: standintest.Down, Match: "/status/"}))
+	_, err = p.Start(t.Context(), c, o)
+	require.ErrorIs(t, err, payments.ErrUnavailable)
+	require.NotErrorIs(t, err, payments.ErrRefused)
+	_, err = p.Start(t.Context(), c, o)
+	require.ErrorIs(t, err, payments.ErrStarted)
 }
