@@ -80,6 +80,7 @@ var bodies = map[string]string{
 	"POST /api/v1/reconciliations/:id/mismatches/:n": `{"state": "explained", "reason": "Mine"}`,
 	"PUT /api/v1/people/:id":                         `{"role": "admin"}`,
 	"POST /api/v1/moves/:id/undo":                    `{"reason": "Mine"}`,
+	"POST /api/v1/decisions/:id/undo":                `{"reason": "Mine"}`,
 	"POST /api/v1/deals/:deal_id/plan":               `{"parts": [{"percent": "50"}, {}]}`,
 }
 

@@ -17,7 +17,7 @@ import (
 var (
 	forManagers = []string{"GET /card", "POST /invoices", "GET /invoices", "GET /invoices/:id", "PATCH /invoices/:id", "POST /invoices/:id/send",
 		"POST /invoices/:id/cancel", "POST /invoices/:id/check", "GET /invoices/:id/history", "GET /deals/:deal_id", "GET /exceptions",
-		"POST /exceptions/:id/resolve", "POST /invoices/:id/replace", "GET /invoices/:id/message", "POST /deals/:deal_id/plan"}
+		"POST /exceptions/:id/resolve", "POST /decisions/:id/undo", "POST /invoices/:id/replace", "GET /invoices/:id/message", "POST /deals/:deal_id/plan"}
 	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports", "GET /settings", "GET /people",
 		"GET /reconciliations", "POST /reconciliations", "GET /reconciliations/:id", "POST /reconciliations/:id/mismatches/:n", "POST /registers",
 		"GET /registers/:acquirer/mapping", "PUT /registers/:acquirer/mapping", "POST /periods/:month/lock",
@@ -77,6 +77,18 @@ func TestAPersonDecidesWhatTheirRoleAllows(t *testing.T) {
 	}
 	require.Len(t, a.exceptions("1"), 1)
 	require.Equal(t, http.StatusOK, manager.resolve(e, "accept").Status)
+	undo := func(by *account) answer {
+		made := *a.get(in.Id).Decisions
+		return by.api(http.MethodPost, "/decisions/"+made[len(made)-1].Id+"/undo", map[string]any{"reason": "Of another deal"})
+	}
+	refused(s, http.StatusNotFound, "not_found", undo(a.with(a.session("2", crm.Bitrix24, "manager"))))
+	require.Equal(t, http.StatusOK, undo(a.with(a.session("1", crm.Bitrix24, "manager"))).Status)
+	refused(s, http.StatusConflict, "state", undo(manager))
+	a.becomes(in, "manual_review")
+	require.Equal(t, http.StatusOK, a.resolve(a.exceptions("1")[0], "write_off").Status)
+	refused(s, http.StatusForbidden, "role", undo(manager))
+	require.Equal(t, http.StatusOK, undo(a).Status)
+	require.Equal(t, http.StatusOK, manager.resolve(a.exceptions("1")[0], "accept").Status)
 	require.NotContains(t, manager.get(in.Id).Can, api.InvoiceCanRefund, "what may not be done is not offered")
 	require.NotContains(t, manager.get(in.Id).Can, api.InvoiceCanRecord)
 }

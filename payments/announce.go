@@ -17,6 +17,7 @@ type change struct {
 	before, after state.Picture
 	by            tenants.Actor
 	now           time.Time
+	known         int // facts, with those that made the change
 }
 
 func (c change) earlier(attempt string) state.AttemptPicture {
@@ -57,7 +58,7 @@ func (c change) announce(ctx context.Context, tx *tenants.Tx) error {
 	case state.AwaitingPayment, state.PaymentFailed: // nothing that a person should read
 		return nil
 	}
-	key := fmt.Sprintf("status:%s:%s:%d:%d", c.after.Status, c.in.ID, c.after.Paid, c.after.Refunded)
+	key := fmt.Sprintf("status:%s:%s:%d", c.after.Status, c.in.ID, c.known) // what was undone and done again is told again
 	return c.note(ctx, tx, string(c.after.Status), key, c.after.PaidBy, c.in.Amount())
 }
 

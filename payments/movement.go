@@ -110,10 +110,11 @@ const movementsSQL = `
 		SELECT max(evidence->>'method') AS method, max(evidence->>'reference') AS reference, max((evidence->>'received_at')::timestamptz) AS received,
 			(array_agg(evidence->>'reason' ORDER BY id DESC) FILTER (WHERE at <= h.at))[1] AS reason -- of the deed, not of its undoing
 		FROM facts WHERE invoice_id = h.invoice_id
-			AND ((h.ref <> '' AND ref = h.ref) OR (h.kind = 'write_off' AND kind = 'resolved' AND decision = 'write_off'))) f ON true
+			AND ((h.ref <> '' AND ref = h.ref) OR (h.ref = '' AND h.kind = 'write_off' AND kind = 'resolved' AND decision = 'write_off'))) f ON true
 	LEFT JOIN LATERAL (
-		SELECT decision, evidence->>'by' AS by, evidence->>'reason' AS reason, evidence->>'reference' AS reference FROM facts
-		WHERE h.kind = 'capture' AND invoice_id = h.invoice_id AND attempt_id = h.attempt_id AND kind = 'resolved' ORDER BY id DESC LIMIT 1) d ON true
+		SELECT decision, evidence->>'by' AS by, evidence->>'reason' AS reason, evidence->>'reference' AS reference FROM facts r
+		WHERE h.kind = 'capture' AND invoice_id = h.invoice_id AND attempt_id = h.attempt_id AND kind = 'resolved' AND NOT EXISTS (SELECT FROM facts u
+			WHERE u.invoice_id = r.invoice_id AND u.attempt_id = r.attempt_id AND u.ref = r.ref AND u.kind = 'unresolved') ORDER BY id DESC LIMIT 1) d ON true
 	LEFT JOIN LATERAL (
 		SELECT number, kind, state FROM fiscal_receipts
 		WHERE payment = CASE WHEN h.kind IN ('manual', 'manual_reversed') THEN nullif(h.ref, '')::uuid ELSE h.attempt_id END

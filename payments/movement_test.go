@@ -11,6 +11,7 @@ import (
 	"github.com/dealpay/dealpay/payments/tilltest"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/tenantstest"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -136,4 +137,31 @@ func TestDecisionsAndReceiptsAreInTheBooks(t *testing.T) {
 	require.Equal(t, []string{"contact 3", "accept", "user:1", "The deal stands", "case 7", "FR-2", "final", "issued"}, []string{all[0].Customer, all[0].Decision,
 		all[0].DecidedBy, all[0].DecisionReason, all[0].DecisionReference, all[0].Receipt, all[0].ReceiptKind, all[0].ReceiptState})
 	require.Equal(t, []string{"", "FR-3", "refund", "pending"}, []string{all[1].Decision, all[1].Receipt, all[1].ReceiptKind, all[1].ReceiptState})
+}
+
+func TestADecisionThatWasTakenBackIsInTheBooksOnceEachWay(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("3", 30_000)
+	a := s.Try(in)
+	s.Learn(a, tilltest.Took(tilltest.AMD(20_000)))
+	write := func(reference string) {
+		s.Clock = s.Clock.Add(time.Minute)
+		require.NoError(t, s.decide(s.By, payments.Choice{Decision: "write_off", Reason: "A regular customer", Reference: reference}))
+	}
+	write("case 7")
+	s.Clock = s.Clock.Add(time.Minute)
+	_, err := s.UndoDecision(t.Context(), s.ID, s.By, uuid.MustParse(s.word(in.ID).Decisions[0].ID), "He is not")
+	require.NoError(t, err)
+	told := func() (lines [][]any) {
+		for _, m := range movements(s.Shop, "2026-03-10", "2026-03-10") {
+			lines = append(lines, []any{m.Kind, m.NonCash, m.Reason, m.Reference, m.Decision})
+		}
+		return lines
+	}
+	sale := []any{ledger.Capture, int64(0), "", "", ""}
+	books := [][]any{sale, {ledger.WriteOff, int64(10_000), "A regular customer", "case 7", ""}, {ledger.WriteOff, int64(-10_000), "He is not", "case 7", ""}}
+	require.Equal(t, books, told(), "nothing is decided about the sale now")
+	write("case 8")
+	sale[4] = "write_off"
+	require.Equal(t, append(books, []any{ledger.WriteOff, int64(10_000), "A regular customer", "case 8", ""}), told())
 }

@@ -7,9 +7,11 @@ import (
 	"time"
 
 	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/ledger"
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/payments/tilltest"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
@@ -333,4 +335,118 @@ func TestWhatWasPaidForADealThatIsGoneFollowsToTheOneThatTookItsPlace(t *testing
 	back, err := s.UndoMove(t.Context(), s.ID, s.By, uuid.MustParse(s.word(to.ID).Moves[0].ID), "Not merged after all")
 	require.NoError(t, err)
 	require.Equal(t, []any{paid.ID, int64(30_000), int64(20_000)}, []any{back.ID, back.Paid, s.Read(to.ID).Paid})
+}
+
+func TestADecisionAboutAReviewIsTakenBackByWhoMayMakeIt(t *testing.T) {
+	for _, c := range []struct {
+		decision  state.Decision
+		role, not tenants.Role
+	}{{state.Accept, tenants.Manager, ""}, {state.WriteOff, tenants.Admin, tenants.Accountant}} {
+		t.Run(string(c.decision), func(t *testing.T) {
+			s := newShop(t)
+			in := s.Invoice("1", 100_000)
+			a := s.Try(in)
+			s.Learn(a, tilltest.Took(tilltest.AMD(90_000)))
+			open, review := s.Read(in.ID), s.open()[0]
+			who := payments.By{Actor: "user:5", Role: c.role}
+			take := func() {
+				s.Clock = s.Clock.Add(time.Minute)
+				require.NoError(t, s.decide(who, payments.Choice{Decision: string(c.decision), Reason: "A regular customer", Reference: "case 7"}))
+				s.Clock = s.Clock.Add(time.Minute)
+			}
+			take()
+			require.Empty(t, s.exceptions())
+			decided, books, outstanding := s.word(in.ID).Decisions[0], s.holds("write_offs"), s.Read(in.ID).Outstanding
+			require.Equal(t, map[state.Decision][2]int64{state.Accept: {0, 10_000}, state.WriteOff: {10_000, 0}}[c.decision], [2]int64{books, outstanding})
+			id := uuid.MustParse(decided.ID)
+			undo := func(by payments.By, id uuid.UUID, reason string) error {
+				_, err := s.UndoDecision(t.Context(), s.ID, by, id, reason)
+				return err
+			}
+			require.ErrorIs(t, undo(payments.By{Actor: "user:6", Role: c.not}, id, "Wrong customer"), payments.ErrRole)
+			require.ErrorIs(t, undo(who, id, " "), payments.ErrInvalid)
+			require.ErrorIs(t, undo(who, uuid.New(), "Wrong customer"), payments.ErrNotFound)
+			require.NoError(t, undo(who, id, "Wrong customer"))
+			require.ErrorIs(t, undo(who, id, "Wrong customer"), payments.ErrState)
+
+			after := s.Read(in.ID)
+			require.Equal(t, [4]any{state.ManualReview, open.Paid, open.Outstanding, open.PaidAt}, [4]any{after.Status, after.Paid, after.Outstanding, after.PaidAt})
+			require.Equal(t, []string{string(state.WrongAmount)}, s.exceptions(), "a person is asked again")
+			require.NotEqual(t, review.ID, s.open()[0].ID, "the one that was decided stays as it was")
+			require.Zero(t, s.holds("write_offs"), "the counter-entry")
+			word := s.word(in.ID)
+			require.Equal(t, [3]bool{true, false, true}, [3]bool{word.Decisions[0].Undone, word.Operator, word.Acquirer})
+
+			take() // the same once more is another decision
+			require.Equal(t, [3]any{after.Paid, outstanding, books}, [3]any{s.Read(in.ID).Paid, s.Read(in.ID).Outstanding, s.holds("write_offs")})
+			word = s.word(in.ID)
+			require.Equal(t, [3]bool{true, false, true}, [3]bool{word.Decisions[0].Undone, word.Decisions[1].Undone, word.Operator})
+			require.ErrorIs(t, undo(who, id, "Wrong customer"), payments.ErrState)
+			require.NoError(t, undo(who, uuid.MustParse(word.Decisions[1].ID), "Again"))
+			require.Equal(t, []string{string(state.WrongAmount)}, s.exceptions())
+			require.Equal(t, []string{"review.resolved user:5 A regular customer", "review.reopened user:5 Wrong customer", "review.resolved user:5 A regular customer",
+				"review.reopened user:5 Again"}, s.trail("review."))
+		})
+	}
+}
+
+// holds is what an account of the ledger holds, over the tenant.
+func (s *shop) holds(account ledger.Account) (minor int64) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		all, err := payments.Balances(ctx, tx, payments.Part{})
+		for _, b := range all {
+			if b.Account == account {
+				minor += b.Minor
+			}
+		}
+		return err
+	})
+	return minor
+}
+
+// trail is what the audit trail says of these actions: what, who, why.
+func (s *shop) trail(actions string) (lines []string) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		rows, err := tenants.Rows[struct {
+			Line string `db:"line"`
+		}](ctx, tx, `SELECT action || ' ' || actor || ' ' || (evidence->>'reason') AS line FROM audit WHERE starts_with(action, $1) ORDER BY id`, actions)
+		for _, r := range rows {
+			lines = append(lines, r.Line)
+		}
+		return err
+	})
+	return lines
+}
+
+func TestADecisionStandsWhileItsMoneyIsOnTheWayBack(t *testing.T) {
+	s := newShop(t)
+	in, _ := s.cancelledPaid("1", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "accept", Reason: "The deal stands"}))
+	_, err := s.Refund(t.Context(), s.ID, s.By, in.ID, payments.RefundRequest{Amount: tilltest.AMD(10_000), Reason: "Returned"})
+	require.NoError(t, err)
+	_, err = s.UndoDecision(t.Context(), s.ID, s.By, uuid.MustParse(s.word(in.ID).Decisions[0].ID), "It does not")
+	require.ErrorIs(t, err, payments.ErrState)
+}
+
+func TestAnInvoiceThatIsOwedAgainRunsOutAgain(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("1", 50_000)
+	payment, _, err := s.Receive(t.Context(), s.ID, s.By, in.ID, payments.Received{Method: "cash", Amount: tilltest.AMD(50_000), ReceivedAt: s.Clock,
+		Reference: "R-1", Reason: "at the desk"})
+	require.NoError(t, err)
+	require.Zero(t, s.standing(outbox.Expire, in.ID.String()))
+	_, err = s.Reverse(t.Context(), s.ID, s.By, payment, "of another firm")
+	require.NoError(t, err)
+	require.Equal(t, 1, s.standing(outbox.Expire, in.ID.String()))
+}
+
+// standing counts the open promises of this kind and key.
+func (s *shop) standing(kind outbox.Kind, key string) (n int) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.QueryRow(ctx, `SELECT count(*)::int FROM outbox WHERE kind = $1 AND key = $2 AND done_at IS NULL AND dead_at IS NULL`, string(kind), key).Scan(&n)
+	})
+	return n
 }

@@ -192,7 +192,7 @@ func (s *Service) resolveReview(ctx context.Context, tx *tenants.Tx, by By, e Ex
 		return s.askRefund(ctx, tx, in, by, tenants.NewUUID(), c.refund(e, left))
 	}
 	if err := s.record(ctx, tx, in, by.Actor, "review.resolved", finding{
-		Fact:     state.Fact{Kind: state.Resolved, At: s.Now(), Attempt: e.AttemptID.String(), Decision: state.Decision(c.Decision)},
+		Fact:     state.Fact{Kind: state.Resolved, At: s.Now(), Attempt: e.AttemptID.String(), Ref: e.ID.String(), Decision: state.Decision(c.Decision)},
 		evidence: evidence{Source: "person", Reason: c.Reason, Reference: c.Reference}}); err != nil {
 		return err
 	}

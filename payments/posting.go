@@ -42,6 +42,7 @@ var behind = map[ledger.Kind][]state.FactKind{
 	ledger.ManualReversed: {state.Reversed},
 	ledger.RefundOutside:  {state.GivenBack},
 	ledger.Moved:          {state.MovedOut, state.MovedIn, state.MoveUndone},
+	ledger.WriteOff:       {state.Resolved, state.Unresolved},
 }
 
 // posting gathers transactions that are written together.

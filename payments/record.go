@@ -93,7 +93,7 @@ func (s *Service) record(ctx context.Context, tx *tenants.Tx, in Invoice, by ten
 	}
 	after := state.Fold(in.Amount(), facts)
 	s.keep(tx, in, after)
-	if err := s.follow(ctx, tx, change{in: in, before: before, after: after, by: by, now: s.Now()}, fresh); err != nil {
+	if err := s.follow(ctx, tx, change{in: in, before: before, after: after, by: by, now: s.Now(), known: len(facts)}, fresh); err != nil {
 		return err
 	}
 	for i, f := range fresh {
@@ -126,6 +126,9 @@ func (s *Service) follow(ctx context.Context, tx *tenants.Tx, c change, fresh []
 	}
 	if c.after.Outstanding == 0 && c.after.Status != state.Cancelled {
 		outbox.Drop(tx, outbox.Expire, c.in.ID.String(), s.Now())
+	}
+	if payable(c.after.Status) && !payable(c.before.Status) { // what paid it was taken back
+		outbox.Promise(tx, outbox.Expire, c.in.ExpiresAt, c.in.ID.String())
 	}
 	if c.after.Outstanding != c.before.Outstanding || c.after.Status != c.before.Status {
 		if err := s.closeMoot(ctx, tx, c); err != nil {

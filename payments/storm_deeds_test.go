@@ -313,6 +313,18 @@ func (s *storm) decideSomething() {
 		_, err := s.Resolve(s.Context(), s.ID, s.By, e.ID, c)
 		require.True(s, err == nil || errors.Is(err, payments.ErrInvalid) || errors.Is(err, payments.ErrState) || errors.Is(err, payments.ErrNotFound),
 			"%s of %s: %v", c.Decision, e.Kind, err)
+		if err == nil && (c.Decision == "accept" || c.Decision == "write_off") && s.chance(30) {
+			s.later(s.soon(10*time.Hour), func() { s.thinkAgain(e.ID) })
+		}
+	}
+}
+
+// thinkAgain is an administrator who takes a decision back.
+func (s *storm) thinkAgain(decision uuid.UUID) {
+	_, err := s.UndoDecision(s.Context(), s.ID, s.By, decision, "It was not so")
+	require.True(s, err == nil || errors.Is(err, payments.ErrState), "%v", err)
+	if err == nil {
+		s.tally["decision undone"]++
 	}
 }
 

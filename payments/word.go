@@ -45,7 +45,9 @@ type Moved struct {
 
 // Decided is what a person decided about a payment under review.
 type Decided struct {
+	ID        string
 	Decision  state.Decision
+	Undone    bool
 	Amount    Money // of the payment
 	Reason    string
 	Reference string
@@ -74,12 +76,14 @@ func WordOf(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) (Word, error
 		case state.MovedOut, state.MovedIn:
 			w.Moves = append(w.Moves, Moved{ID: r.Ref, Amount: amount, In: r.Kind == state.MovedIn, Other: e.Reference, Reason: e.Reason, By: e.By, At: r.At})
 		case state.Resolved:
-			w.Decisions = append(w.Decisions, Decided{Decision: r.Decision, Reason: e.Reason, Reference: e.Reference, By: e.By, At: r.At})
+			w.Decisions = append(w.Decisions, Decided{ID: r.decided(), Decision: r.Decision, Reason: e.Reason, Reference: e.Reference, By: e.By, At: r.At})
 			if r.Attempt != nil {
 				w.Decisions[len(w.Decisions)-1].Amount = took[*r.Attempt]
 			}
 		case state.Reversed, state.MoveUndone:
 			gone[r.Ref] = true
+		case state.Unresolved:
+			gone[r.decided()] = true
 		case state.GivenBack:
 			w.Operator = true
 		}
@@ -90,7 +94,10 @@ func WordOf(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) (Word, error
 
 // without marks what a counter-entry has undone.
 func (w *Word) without(gone map[string]bool) {
-	w.Operator = w.Operator || len(w.Decisions) > 0
+	for i := range w.Decisions {
+		w.Decisions[i].Undone = gone[w.Decisions[i].ID]
+		w.Operator = w.Operator || !w.Decisions[i].Undone
+	}
 	for i := range w.Manuals {
 		w.Manuals[i].Reversed = gone[w.Manuals[i].ID]
 		w.Operator = w.Operator || !w.Manuals[i].Reversed

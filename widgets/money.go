@@ -225,6 +225,32 @@ func (s *Service) UndoMove(c *gin.Context) {
 	s.answerInvoice(c, http.StatusOK, from, err)
 }
 
+// UndoDecision answers POST /decisions/{id}/undo.
+func (s *Service) UndoDecision(c *gin.Context) {
+	w, ctx := who(c), c.Request.Context()
+	id, err := uuid.Parse(c.Param("id"))
+	var in api.ReasonRequest
+	if err != nil {
+		err = payments.ErrNotFound
+	} else {
+		_, err = decode(c, &in)
+	}
+	if err == nil && w.deal != "" {
+		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			invoice, err := payments.DecidedOn(ctx, tx, id)
+			if err == nil {
+				err = w.may(ctx, tx, invoice)
+			}
+			return err
+		})
+	}
+	var after payments.Invoice
+	if err == nil {
+		after, err = s.Payments.UndoDecision(ctx, w.tenant, w.by, id, in.Reason)
+	}
+	s.answerInvoice(c, http.StatusOK, after, err)
+}
+
 // moneyView adds to an invoice's view what became of its money beside paying.
 func (s *Service) moneyView(ctx context.Context, tx *tenants.Tx, in payments.Invoice, v *api.Invoice) error {
 	v.DueAt, v.QrUrl = utc(in.DueAt), given(v.Url+"/qr.png")

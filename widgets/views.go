@@ -105,7 +105,7 @@ func byHand(ctx context.Context, tx *tenants.Tx, in payments.Invoice, v *api.Inv
 		moves = append(moves, api.Move{Id: m.ID, Amount: m.Amount, Came: m.In, Other: m.Other, Undone: m.Undone, By: string(m.By), Reason: m.Reason, At: m.At.UTC()})
 	}
 	for _, d := range word.Decisions {
-		decisions = append(decisions, api.Decision{Decision: string(d.Decision), By: string(d.By), Reason: d.Reason, Reference: d.Reference, At: d.At.UTC()})
+		decisions = append(decisions, api.Decision{Id: d.ID, Undone: d.Undone, Decision: string(d.Decision), By: string(d.By), Reason: d.Reason, Reference: d.Reference, At: d.At.UTC()})
 		if d.Amount.Currency != "" {
 			decisions[len(decisions)-1].Amount = &d.Amount
 		}

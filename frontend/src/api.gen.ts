@@ -190,6 +190,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/decisions/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back that a review was accepted or written off, by a counter-entry; who may decide so may take it back */
+        post: operations["undoDecision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/invoices/{id}/cancel": {
         parameters: {
             query?: never;
@@ -1125,6 +1144,8 @@ export interface components {
             decisions?: components["schemas"]["Decision"][];
         };
         Decision: {
+            id: string;
+            undone: boolean;
             /** @description accept, write_off */
             decision: string;
             /** @description of the payment that it is about */
@@ -1902,6 +1923,25 @@ export interface operations {
         };
     };
     undoMove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonRequest"];
+            };
+        };
+        responses: {
+            200: components["responses"]["Invoice"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoDecision: {
         parameters: {
             query?: never;
             header?: never;

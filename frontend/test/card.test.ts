@@ -175,6 +175,26 @@ test('an opened row shows attempts, sendings and history', async () => {
   expect(text()).toContain('in CRM 12:04')
 })
 
+test('a decision is taken back by who may make it, with a reason', async () => {
+  const made = {id: 'x1', decision: 'accept', undone: false, by: 'user:7', reason: 'The deal stands', reference: '', at: now}
+  const decided = (undone: boolean) => paid({decisions: [{...made, undone}, {...made, id: 'x2', decision: 'write_off'}]})
+  const view = cards.paid as CardView
+  const {page, at, text} = await show({...view, role: 'manager', deal: {...view.deal, invoices: [decided(false)]}} as CardView)
+  await page.find('.row-main').trigger('click')
+  await vi.dynamicImportSettled()
+  await flushPromises()
+  expect(page.findAll('[data-testid="undo-decision"]').length).toBe(1)
+  await at('undo-decision').trigger('click')
+  expect(text()).toContain('The payment waits for a person again')
+  await at('reason').setValue('It does not')
+  current = {...view, role: 'manager', deal: {...view.deal, invoices: [decided(true)]}} as CardView
+  answers = (method, path) => (method === 'POST' ? decided(true) : path.endsWith('/history') ? history : current)
+  await page.find('form.ask').trigger('submit')
+  await flushPromises()
+  expect(posts()).toMatchObject([{path: '/decisions/x1/undo', body: {reason: 'It does not'}}])
+  expect(at('decisions').text()).toContain('undone')
+})
+
 test('a refund cannot be more than what was taken, and says the amount', async () => {
   const {at, page, text} = await show(cards.paid ?? null)
   await at('menu').trigger('click')

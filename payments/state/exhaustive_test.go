@@ -14,7 +14,7 @@ var alphabet = []Fact{
 	paid("a", 10, owed), paid("b", 15, owed), paid("b", 12, amd(50_000)), foreign(paid("c", 14, Money{500, "USD"})),
 	paid("a", 13, owed), back("a", 20, amd(30_000)),
 	disputed(DisputeOpened, "a", "d", amd(40_000)), disputed(DisputeWon, "a", "d", Money{}), disputed(DisputeLost, "a", "d", amd(40_000)),
-	over(11), over(12), withdrawn(), received("m", 5, amd(50_000)), reversed("m"), resolved("b", Accept), resolved("a", WriteOff),
+	over(11), over(12), withdrawn(), received("m", 5, amd(50_000)), reversed("m"), resolved("b", Accept), resolved("a", WriteOff), unresolved("a"),
 	{Kind: RefundFailed, At: at(21), Attempt: "a", Ref: "f", Amount: amd(10_000)},
 	{Kind: GivenBack, At: at(31), Attempt: "a", Ref: "g", Amount: amd(20_000)},
 	{Kind: MovedOut, At: at(32), Attempt: "a", Ref: "v", Amount: amd(60_000)}, {Kind: MoveUndone, At: at(34), Ref: "v"},
@@ -23,7 +23,7 @@ var alphabet = []Fact{
 
 // every kind of fact; a new one has to come into the alphabet.
 var everyKind = []FactKind{Started, Observed, RefundTotal, RefundFailed, DisputeOpened, DisputeWon, DisputeLost, TimeOver,
-	Withdrawn, Received, Reversed, Resolved, GivenBack, MovedOut, MovedIn, MoveUndone}
+	Withdrawn, Received, Reversed, Resolved, Unresolved, GivenBack, MovedOut, MovedIn, MoveUndone}
 
 const longest = 6
 
@@ -77,11 +77,12 @@ func same(a, b *tally) bool {
 	return a.amount == b.amount && a.withdrawn == b.withdrawn && a.over.Equal(b.over) && maps.Equal(a.back, b.back) && maps.Equal(a.failed, b.failed) && maps.Equal(a.received, b.received) &&
 		maps.Equal(a.reversed, b.reversed) && maps.Equal(a.opened, b.opened) && maps.Equal(a.closed, b.closed) && maps.Equal(a.lost, b.lost) &&
 		maps.Equal(a.given, b.given) && maps.Equal(a.moves, b.moves) && maps.Equal(a.arrived, b.arrived) && maps.Equal(a.undone, b.undone) &&
+		maps.Equal(a.decided, b.decided) && maps.Equal(a.recalled, b.recalled) &&
 		maps.EqualFunc(a.attempts, b.attempts, func(x, y *AttemptPicture) bool { return *x == *y })
 }
 
 func TestTheAlphabetHasEveryKindOfFact(t *testing.T) {
-	if n := reflect.TypeOf(tally{}).NumField(); n != 15 {
+	if n := reflect.TypeOf(tally{}).NumField(); n != 17 {
 		t.Errorf("%d fields are known: compare them all", n)
 	}
 	for _, kind := range everyKind {

@@ -50,3 +50,5 @@ func reversed(ref string) Fact { return Fact{Kind: Reversed, At: at(40), Ref: re
 func resolved(attempt string, d Decision) Fact {
 	return Fact{Kind: Resolved, At: at(50), Attempt: attempt, Decision: d}
 }
+
+func unresolved(attempt string) Fact { return Fact{Kind: Unresolved, At: at(55), Attempt: attempt} }

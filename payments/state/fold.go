@@ -43,7 +43,8 @@ const (
 	Withdrawn     FactKind = "withdrawn"      // a person cancelled the invoice
 	Received      FactKind = "received"       // Ref (of the manual payment), Amount
 	Reversed      FactKind = "reversed"       // Ref (of the manual payment it undoes)
-	Resolved      FactKind = "resolved"       // Attempt, Decision
+	Resolved      FactKind = "resolved"       // Attempt, Ref (of the decision), Decision
+	Unresolved    FactKind = "unresolved"     // Attempt, Ref (of the decision that it takes back)
 	GivenBack     FactKind = "given_back"     // Attempt, Ref (of the refund), Amount: by transfer or cash, past the acquirer
 	MovedOut      FactKind = "moved_out"      // Attempt, Ref (of the move), Amount: it counts for another invoice now
 	MovedIn       FactKind = "moved_in"       // Ref (of the move), Amount: it came from another invoice
@@ -147,6 +148,8 @@ type tally struct {
 	moves     map[string]move
 	arrived   map[string]time.Time // when a move was made, on the invoice it came to
 	undone    map[string]bool
+	decided   map[dispute]Decision // by attempt and decision
+	recalled  map[dispute]bool     // decisions that were taken back
 	withdrawn bool
 	over      time.Time // zero when the link's time is not over
 }
@@ -161,7 +164,7 @@ func newTally(amount Money) *tally {
 	return &tally{amount: amount, attempts: map[string]*AttemptPicture{}, back: map[returned]int64{}, failed: map[dispute]Money{},
 		received: map[string]Fact{}, reversed: map[string]bool{}, opened: map[dispute]Money{},
 		closed: map[dispute]bool{}, lost: map[dispute]Money{}, given: map[dispute]Money{}, moves: map[string]move{},
-		arrived: map[string]time.Time{}, undone: map[string]bool{}}
+		arrived: map[string]time.Time{}, undone: map[string]bool{}, decided: map[dispute]Decision{}, recalled: map[dispute]bool{}}
 }
 
 // Fold returns the picture of an invoice of this amount after these facts.
@@ -242,8 +245,11 @@ func (t *tally) add(f Fact) {
 	case Reversed:
 		t.reversed[f.Ref] = true
 	case Resolved:
-		a := t.attempt(f.Attempt)
-		a.decision = max(a.decision, f.Decision) // a write-off includes an acceptance
+		key := dispute{f.Attempt, f.Ref}
+		t.decided[key] = max(t.decided[key], f.Decision)
+		t.attempt(f.Attempt)
+	case Unresolved:
+		t.recalled[dispute{f.Attempt, f.Ref}] = true
 	case GivenBack, MovedOut, MovedIn, MoveUndone:
 		t.addByHand(f)
 	}

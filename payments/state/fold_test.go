@@ -89,6 +89,16 @@ func TestMoneyThatNeedsAPerson(t *testing.T) {
 			check(t, c.accepted, append(c.facts, resolved(c.attempt, Accept))...)
 			check(t, c.forgiven, append(c.facts, resolved(c.attempt, WriteOff))...)
 			check(t, c.forgiven, append(c.facts, resolved(c.attempt, WriteOff), resolved(c.attempt, Accept))...)
+			again := func(d Decision) Fact {
+				f := resolved(c.attempt, d)
+				f.Ref = "again"
+				return f
+			}
+			check(t, c.open, append(c.facts, resolved(c.attempt, Accept), unresolved(c.attempt))...)
+			check(t, c.open, append(c.facts, unresolved(c.attempt), resolved(c.attempt, WriteOff))...)
+			check(t, c.accepted, append(c.facts, resolved(c.attempt, WriteOff), unresolved(c.attempt), again(Accept))...)
+			check(t, c.forgiven, append(c.facts, again(WriteOff), resolved(c.attempt, Accept), unresolved(c.attempt))...)
+			check(t, c.accepted, append(c.facts, resolved(c.attempt, Accept), unresolved("another"))...)
 			check(t, c.sentBack, append(c.facts, back(c.attempt, 20, c.amount))...)
 			part := c.open
 			if c.amount.Currency == owed.Currency {

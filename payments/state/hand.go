@@ -42,8 +42,13 @@ func (t *tally) addByHand(f Fact) {
 	}
 }
 
-// beside adds to the attempts what people did with their money, and marks those that the acquirer undid.
+// beside adds to the attempts what people did with their money and decided about it, and marks those that the acquirer undid.
 func (t *tally) beside() {
+	for key, d := range t.decided {
+		if a := t.attempts[key.attempt]; !t.recalled[key] {
+			a.decision = max(a.decision, d) // a write-off includes an acceptance
+		}
+	}
 	for key, m := range t.given {
 		if a := t.attempts[key.attempt]; a.Captured.Currency == m.Currency {
 			a.Refunded += m.Minor

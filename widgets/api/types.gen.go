@@ -937,8 +937,10 @@ type Decision struct {
 
 	// Decision accept, write_off
 	Decision  string `json:"decision"`
+	Id        string `json:"id"`
 	Reason    string `json:"reason"`
 	Reference string `json:"reference"`
+	Undone    bool   `json:"undone"`
 }
 
 // Defaults defines model for Defaults.
@@ -1932,6 +1934,9 @@ type CreateKeyJSONRequestBody = KeyRequest
 
 // PlanDealJSONRequestBody defines body for PlanDeal for application/json ContentType.
 type PlanDealJSONRequestBody = PlanRequest
+
+// UndoDecisionJSONRequestBody defines body for UndoDecision for application/json ContentType.
+type UndoDecisionJSONRequestBody = ReasonRequest
 
 // ResolveExceptionJSONRequestBody defines body for ResolveException for application/json ContentType.
 type ResolveExceptionJSONRequestBody = ResolveRequest
