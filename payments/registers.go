@@ -64,18 +64,19 @@ func unreadable(code string, err error) error {
 
 // Register is one imported file.
 type Register struct {
-	ID         uuid.UUID     `db:"id"`
-	Acquirer   string        `db:"acquirer"`
-	Lines      int           `db:"lines"`     // new ones
-	Known      int           `db:"known"`     // that an earlier register held
-	Unmatched  int           `db:"unmatched"` // of the new ones: money that no attempt of ours explains
-	FirstDay   *time.Time    `db:"first_day"` // of settlement
-	LastDay    *time.Time    `db:"last_day"`
-	ImportedBy tenants.Actor `db:"imported_by"`
-	ImportedAt time.Time     `db:"imported_at"`
+	ID         uuid.UUID        `db:"id"`
+	Acquirer   string           `db:"acquirer"`
+	Lines      int              `db:"lines"`     // new ones
+	Known      int              `db:"known"`     // that an earlier register held
+	Unmatched  int              `db:"unmatched"` // of the new ones: money that no attempt of ours explains
+	Skipped    register.Skipped `db:"skipped"`   // of kinds that the mapping does not name
+	FirstDay   *time.Time       `db:"first_day"` // of settlement
+	LastDay    *time.Time       `db:"last_day"`
+	ImportedBy tenants.Actor    `db:"imported_by"`
+	ImportedAt time.Time        `db:"imported_at"`
 }
 
-const registerColumns = `id, acquirer, lines, known, unmatched, first_day, last_day, imported_by, imported_at`
+const registerColumns = `id, acquirer, lines, known, unmatched, skipped, first_day, last_day, imported_by, imported_at`
 
 // Registers lists imports, the newest first. before is the last one of the page before, nil for the first.
 func Registers(ctx context.Context, tx *tenants.Tx, before *uuid.UUID, limit int) ([]Register, error) {
@@ -86,7 +87,7 @@ func Registers(ctx context.Context, tx *tenants.Tx, before *uuid.UUID, limit int
 const maxLines = 20_000
 
 // Import reads a register by the acquirer's mapping, the whole of it or nothing. What an earlier one held already is left
-// out; importing the same file again returns the first import. Fees and payouts are posted to the ledger on the day of
+// out; importing the same file again returns the first import, unless the mapping now names lines that it left out. Fees and payouts are posted to the ledger on the day of
 // settlement, or in the first open month; payments and refunds are only compared with ours. Errors: ErrNotFound, ErrRole,
 // Invalid.
 func (s *Service) Import(ctx context.Context, id tenants.ID, by By, acquirer string, file []byte) (Register, error) {
@@ -101,10 +102,14 @@ func (s *Service) Import(ctx context.Context, id tenants.ID, by By, acquirer str
 		}
 		var err error
 		done, err = tenants.Row[Register](ctx, tx, `SELECT `+registerColumns+` FROM registers WHERE acquirer = $1 AND hash = $2`, acquirer, hash[:])
-		if !errors.Is(err, pgx.ErrNoRows) {
+		again := err == nil
+		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
 			return err
 		}
 		m, err := MappingOf(ctx, tx, acquirer)
+		if again && (err != nil || !m.Names(done.Skipped)) {
+			return err
+		}
 		if errors.Is(err, ErrNotFound) {
 			return invalid("mapping_missing", "Say first which columns the registers of %s have.", acquirer)
 		}
@@ -112,7 +117,9 @@ func (s *Service) Import(ctx context.Context, id tenants.ID, by By, acquirer str
 			return err
 		}
 		i := &importing{register: tenants.NewUUID(), acquirer: acquirer, by: by.Actor, now: s.Now(), seen: map[string]int{}}
-		if _, err := tx.Exec(ctx, `INSERT INTO registers (tenant_id, id, acquirer, hash, imported_by, imported_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		if again {
+			i.register = done.ID
+		} else if _, err := tx.Exec(ctx, `INSERT INTO registers (tenant_id, id, acquirer, hash, imported_by, imported_at) VALUES ($1, $2, $3, $4, $5, $6)`,
 			tx.Tenant().String(), i.register, acquirer, hash[:], string(by.Actor), s.Now()); err != nil {
 			return err
 		}
@@ -133,11 +140,12 @@ type importing struct {
 	now      time.Time
 	seen     map[string]int // how often a line like this came in this file
 	total    int
+	skipped  register.Skipped
 }
 
 func (i *importing) read(ctx context.Context, tx *tenants.Tx, file []byte, m register.Mapping) error {
 	var lines []register.Line
-	err := register.Read(bytes.NewReader(file), m, func(l register.Line) error {
+	skipped, err := register.Read(bytes.NewReader(file), m, func(l register.Line) error {
 		if lines = append(lines, l); len(lines) > maxLines {
 			return invalid("register_too_long", "A register holds %d lines at most. Split it.", maxLines)
 		}
@@ -146,6 +154,7 @@ func (i *importing) read(ctx context.Context, tx *tenants.Tx, file []byte, m reg
 	if err != nil {
 		return unreadable("register_unreadable", err)
 	}
+	i.skipped = skipped
 	if i.total = len(lines); i.total == 0 {
 		return invalid("register_empty", "The file has no line that the mapping understands.")
 	}
@@ -195,7 +204,7 @@ func (i *importing) keep(ctx context.Context, tx *tenants.Tx, lines []register.L
 			SELECT $1, $3, l.n, $2, l.kind, l.reference, l.provider_ref, a.id, l.day, l.currency, l.minor, l.fee, l.key
 			FROM unnest($4::int[], $5::text[], $6::text[], $7::text[], $8::date[], $9::text[], $10::bigint[], $11::bigint[], $12::text[])
 				AS l(n, kind, reference, provider_ref, day, currency, minor, fee, key) `+theirs+`
-			ON CONFLICT (tenant_id, acquirer, dedupe) DO NOTHING RETURNING n, attempt_id)
+			ON CONFLICT DO NOTHING RETURNING n, attempt_id)
 		SELECT l.n, l.attempt_id, a.invoice_id, coalesce(i.deal_id, '') AS deal_id FROM added l LEFT JOIN attempts a ON a.id = l.attempt_id
 			LEFT JOIN invoices i ON i.id = a.invoice_id ORDER BY l.n`,
 		tx.Tenant().String(), i.acquirer, i.register, ns, kinds, refs, provider, days, currencies, minors, fees, keys)
@@ -226,14 +235,14 @@ func (i *importing) post(p *posting, k kept, l register.Line) {
 
 func (i *importing) close(ctx context.Context, tx *tenants.Tx) (Register, error) {
 	done, err := tenants.Row[Register](ctx, tx, `UPDATE registers r SET lines = l.lines, known = $2 - l.lines, unmatched = l.unmatched,
-			first_day = l.first_day, last_day = l.last_day
+			first_day = l.first_day, last_day = l.last_day, skipped = $3
 		FROM (SELECT count(*)::int AS lines, count(*) FILTER (WHERE attempt_id IS NULL AND kind IN ('payment', 'refund', 'chargeback'))::int AS unmatched,
 			min(day) AS first_day, max(day) AS last_day FROM register_lines WHERE register_id = $1) l
-		WHERE r.id = $1 RETURNING r.id, r.acquirer, r.lines, r.known, r.unmatched, r.first_day, r.last_day, r.imported_by, r.imported_at`,
-		i.register, i.total)
+		WHERE r.id = $1 RETURNING r.id, r.acquirer, r.lines, r.known, r.unmatched, r.skipped, r.first_day, r.last_day, r.imported_by, r.imported_at`,
+		i.register, i.total, i.skipped)
 	if err != nil {
 		return done, fmt.Errorf("close register: %w", err)
 	}
 	return done, tx.Audit(ctx, tenants.Entry{At: i.now, Actor: i.by, Action: "register.imported"}, map[string]any{"register": i.register,
-		"acquirer": i.acquirer, "lines": done.Lines, "known": done.Known, "unmatched": done.Unmatched})
+		"acquirer": i.acquirer, "lines": done.Lines, "known": done.Known, "unmatched": done.Unmatched, "skipped": done.Skipped.Total()})
 }

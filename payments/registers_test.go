@@ -133,3 +133,38 @@ func TestALongRegisterOfAYoungTenantTakesSeconds(t *testing.T) {
 	require.ErrorAs(t, err, &too)
 	require.Equal(t, "register_too_long", too.Code)
 }
+
+func TestLinesThatNobodyMappedAreSaidAndComeInOnceTheyAre(t *testing.T) {
+	s := tilltest.New(t)
+	_, a := s.Sold("1", 100_000)
+	lines := []string{"sale," + a.Reference + ",,1000.00,25.00,2026-03-11", "bonus,,,7.00,,2026-03-11", "bonus,,,8.00,,2026-03-11", "rent,,,9.00,,2026-03-12"}
+	r := bring(s, lines...)
+	require.Equal(t, register.Skipped{"bonus": 2, "rent": 1}, r.Skipped)
+	require.Equal(t, [2]int{1, 0}, [2]int{r.Lines, r.Unmatched})
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		list, err := payments.Registers(ctx, tx, nil, 10)
+		require.Equal(t, r.Skipped, list[0].Skipped)
+		return err
+	})
+	require.Equal(t, int64(2_500), balances(s, payments.Part{})["fees AMD"])
+
+	mapping := tillsColumns
+	mapping.Kinds = map[string]register.Kind{"sale": register.Payment, "bonus": register.Fee}
+	require.NoError(t, s.SaveMapping(t.Context(), s.ID, s.By, "till", mapping))
+	file := []byte("type,order,ref,amount,fee,settled\n" + strings.Join(lines, "\n"))
+	for range 2 {
+		again, err := s.Import(t.Context(), s.ID, s.By, "till", file)
+		require.NoError(t, err)
+		require.Equal(t, r.ID, again.ID, "it is the same register")
+		require.Equal(t, register.Skipped{"rent": 1}, again.Skipped)
+		require.Equal(t, 3, again.Lines)
+		require.Equal(t, int64(2_500+1_500), balances(s, payments.Part{})["fees AMD"], "what it held already is posted once")
+	}
+	mapping.Kinds = map[string]register.Kind{"sale": register.Payment, "bonus": register.Payout, "rent": register.Fee}
+	require.NoError(t, s.SaveMapping(t.Context(), s.ID, s.By, "till", mapping))
+	again, err := s.Import(t.Context(), s.ID, s.By, "till", file)
+	require.NoError(t, err)
+	require.Equal(t, [2]int{4, 0}, [2]int{again.Lines, again.Skipped.Total()})
+	require.Equal(t, int64(2_500+1_500+900), balances(s, payments.Part{})["fees AMD"])
+	require.Zero(t, balances(s, payments.Part{})["bank AMD"], "what was taken in as something stays that")
+}

@@ -69,7 +69,7 @@ func (s *Service) ListRegisters(c *gin.Context) {
 }
 
 func registerView(r payments.Register) api.Register {
-	v := api.Register{Id: r.ID.String(), Acquirer: r.Acquirer, Lines: r.Lines, Known: r.Known, Unmatched: r.Unmatched, ImportedBy: string(r.ImportedBy),
+	v := api.Register{Id: r.ID.String(), Acquirer: r.Acquirer, Lines: r.Lines, Known: r.Known, Unmatched: r.Unmatched, Skipped: r.Skipped, ImportedBy: string(r.ImportedBy),
 		ImportedAt: r.ImportedAt.UTC()}
 	if r.FirstDay != nil && r.LastDay != nil {
 		first, last := r.FirstDay.Format(time.DateOnly), r.LastDay.Format(time.DateOnly)

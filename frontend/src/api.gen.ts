@@ -1579,6 +1579,10 @@ export interface components {
             known: number;
             /** @description money that no attempt of ours explains */
             unmatched: number;
+            /** @description lines of kinds that the mapping does not name, by the word in the file; under "" are those without a word and those of further words */
+            skipped: {
+                [key: string]: number;
+            };
             /** @description of settlement */
             first_day: string | null;
             last_day: string | null;

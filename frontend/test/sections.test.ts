@@ -12,6 +12,7 @@ import {makeOffice, officeKey} from '../src/settings/office'
 import Overview from '../src/settings/Overview.vue'
 import People from '../src/settings/People.vue'
 import Receipts from '../src/settings/Receipts.vue'
+import Registers from '../src/settings/Registers.vue'
 import {blank, cells, delimiterOf, encodingOf, missing, sample} from '../src/settings/register'
 import Routing from '../src/settings/Routing.vue'
 import Rules from '../src/settings/Rules.vue'
@@ -223,6 +224,25 @@ test('a receipt is noted on its payment', async () => {
   await submit()
   expect(writes()).toEqual([{method: 'POST', path: '/invoices/i1/receipts', body: {payment: 'p1', number: 'F-9', kind: 'final', state: 'issued'}}])
   expect(text()).toContain('Every payment has its receipt.')
+})
+
+test('lines of a register that nobody mapped are said after its import', async () => {
+  const register = {id: 'g1', acquirer: 'vpos_am', lines: 4, known: 0, unmatched: 0, skipped: {fee: 2, payout: 1}, first_day: null, last_day: null, imported_by: 'user:1', imported_at: '2026-03-10T08:00:00Z'}
+  let imported: object[] = []
+  answer = (method, path) => {
+    if (path.endsWith('/mapping')) return {...blank(), columns: {...blank().columns, amount: 'a', date: 'd', reference: 'r', kind: 'k'}, kinds: {sale: 'payment'}}
+    if (method === 'POST') imported = [register]
+    return method === 'POST' ? register : {items: imported, next: null}
+  }
+  const {at, text, submit} = await show(Registers)
+  const input = at('register-file').element as HTMLInputElement
+  Object.defineProperty(input, 'files', {value: [new File(['a;d;r;k'], 'r.csv')]})
+  await at('register-file').trigger('change')
+  await flushPromises()
+  await submit()
+  const said = '3 lines of kinds that you did not map were left out: fee, payout.'
+  expect(text()).toContain(said)
+  expect(at('register').text()).toContain(said)
 })
 
 test('a comparison is followed to its end, and a difference explained', async () => {

@@ -37,7 +37,7 @@ export const answers = {
     {id: '7', name: 'Nare', role: 'accountant', administrator: false, seen_at: '2025-03-09T08:00:00Z', changed_by: 'user:1'}], next: null},
   '/reconciliations': {items: [run('r1', '2025-03-09', 'vpos_am', {open: 2}), run('r2', '2025-03-09', 'stripe'), run('r3', '2025-03-08', 'vpos_am', {state: 'running', checked: 12})], next: null},
   '/mismatches': {items: [mismatch(1, 'amount_differs', '1500.50 AMD', '1000.00 AMD'), mismatch(2, 'missing_here', '', 'payment 70.00 AMD')], next: null},
-  '/registers': {items: [{id: 'g1', acquirer: 'idram', lines: 214, known: 3, unmatched: 1, first_day: '2025-03-01', last_day: '2025-03-07', imported_by: 'user:7', imported_at: '2025-03-08T08:00:00Z'}], next: null},
+  '/registers': {items: [{id: 'g1', acquirer: 'idram', lines: 214, known: 3, unmatched: 1, skipped: {fee: 2, payout: 1}, first_day: '2025-03-01', last_day: '2025-03-07', imported_by: 'user:7', imported_at: '2025-03-08T08:00:00Z'}], next: null},
   '/registers/vpos_am/mapping': {delimiter: ';', encoding: 'utf-8', decimal: ',', date: 'dd.mm.yyyy', currency: 'AMD', skip: 0, kinds: {}, columns: {kind: '', reference: 'Order', provider_ref: '', amount: 'Amount', fee: 'Fee', currency: '', date: 'Settled'}},
   '/receipts/missing': {items: [{payment: 'p1', invoice_id: 'i1', invoice_number: 'D-1041', deal_id: '4', amount: {minor: 5000000, currency: 'AMD'}, paid_at: '2025-03-10T08:04:00Z'}], next: null},
   '/periods': {items: [{month: '2025-01', locked_at: '2025-02-03T08:00:00Z', locked_by: 'user:7'}], next: null},

@@ -35,7 +35,7 @@ func plain(heading string) string {
 }
 
 // line reads one line; ok is false for one that is left out.
-func (m Mapping) line(n int, fields []string, at places) (l Line, ok bool, err error) {
+func (m Mapping) line(n int, fields []string, at places, skipped Skipped) (l Line, ok bool, err error) {
 	cell := func(i int) string {
 		if at[i] < 0 || at[i] >= len(fields) {
 			return ""
@@ -48,6 +48,7 @@ func (m Mapping) line(n int, fields []string, at places) (l Line, ok bool, err e
 	l = Line{N: n, Kind: Payment, Reference: cell(1), ProviderRef: cell(2), Currency: strings.ToUpper(cell(5))}
 	if at[0] >= 0 {
 		if l.Kind, ok = m.Kinds[cell(0)]; !ok {
+			skipped.add(cell(0))
 			return l, false, nil
 		}
 	}

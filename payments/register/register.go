@@ -122,6 +122,16 @@ func (m Mapping) Check() error {
 	return nil
 }
 
+// Names says whether the mapping understands some of the lines that were left out.
+func (m Mapping) Names(skipped Skipped) bool {
+	for word := range skipped {
+		if _, ok := m.Kinds[word]; ok || m.Columns.Kind == "" {
+			return true
+		}
+	}
+	return false
+}
+
 func usable(text string) bool {
 	return len(text) <= maxText && !strings.ContainsRune(text, 0) && utf8.ValidString(text)
 }
@@ -135,11 +145,34 @@ func (c *Columns) all() []*string {
 	return []*string{&c.Kind, &c.Reference, &c.ProviderRef, &c.Amount, &c.Fee, &c.Currency, &c.Date}
 }
 
-// Read hands every line of a register to each, in order. Blank lines and lines of no mapped kind are left out. Errors:
-// *Error, or each's own.
-func Read(r io.Reader, m Mapping, each func(Line) error) error {
+// Skipped counts lines that were left out, by the word in their kind's column. Under "" are those without a word there, and
+// words beyond the first maxWords.
+type Skipped map[string]int
+
+// maxWords bounds how many words of lines that were left out are named.
+const maxWords = 20
+
+func (s Skipped) add(word string) {
+	if _, there := s[word]; !there && len(s) >= maxWords || !usable(word) {
+		word = ""
+	}
+	s[word]++
+}
+
+// Total is how many lines were left out.
+func (s Skipped) Total() (n int) {
+	for _, lines := range s {
+		n += lines
+	}
+	return n
+}
+
+// Read hands every line of a register to each, in order. Blank lines are left out, and so are lines of no mapped kind,
+// which are counted. Errors: *Error, or each's own.
+func Read(r io.Reader, m Mapping, each func(Line) error) (Skipped, error) {
+	skipped := Skipped{}
 	if err := m.Check(); err != nil {
-		return err
+		return skipped, err
 	}
 	if m.Encoding == "windows-1251" {
 		r = charmap.Windows1251.NewDecoder().Reader(r)
@@ -150,7 +183,7 @@ func Read(r io.Reader, m Mapping, each func(Line) error) error {
 	}
 	for range m.Skip {
 		if _, err := text.ReadString('\n'); err != nil {
-			return wrong(0, "The file ends before the headings.")
+			return skipped, wrong(0, "The file ends before the headings.")
 		}
 	}
 	table := csv.NewReader(text)
@@ -158,31 +191,31 @@ func Read(r io.Reader, m Mapping, each func(Line) error) error {
 	table.FieldsPerRecord, table.ReuseRecord, table.LazyQuotes = -1, true, true
 	headings, err := table.Read()
 	if err != nil {
-		return wrong(m.Skip+1, "The headings cannot be read.")
+		return skipped, wrong(m.Skip+1, "The headings cannot be read.")
 	}
 	at, err := m.find(headings)
 	if err != nil {
-		return err
+		return skipped, err
 	}
 	for {
 		fields, err := table.Read()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return skipped, nil
 		}
 		if err != nil {
 			var broken *csv.ParseError
 			if errors.As(err, &broken) {
-				return wrong(broken.StartLine+m.Skip, "The line cannot be read.")
+				return skipped, wrong(broken.StartLine+m.Skip, "The line cannot be read.")
 			}
-			return wrong(0, "The file cannot be read.")
+			return skipped, wrong(0, "The file cannot be read.")
 		}
 		n, _ := table.FieldPos(0)
-		line, ok, err := m.line(n+m.Skip, fields, at)
+		line, ok, err := m.line(n+m.Skip, fields, at, skipped)
 		if err == nil && ok {
 			err = each(line)
 		}
 		if err != nil {
-			return err
+			return skipped, err
 		}
 	}
 }

@@ -18,7 +18,7 @@ var simple = register.Mapping{Delimiter: ",", Encoding: "utf-8", Decimal: ".", D
 	Columns: register.Columns{Reference: "order", Amount: "amount", Currency: "currency", Date: "settled"}}
 
 func read(m register.Mapping, text string) (lines []register.Line, err error) {
-	err = register.Read(strings.NewReader(text), m, func(l register.Line) error {
+	_, err = register.Read(strings.NewReader(text), m, func(l register.Line) error {
 		lines = append(lines, l)
 		return nil
 	})
@@ -40,6 +40,32 @@ func TestABanksOwnColumns(t *testing.T) {
 		{N: 8, Kind: register.Payout, Currency: "AMD", Minor: 117_349, Day: day(13)},
 		{N: 9, Kind: register.Fee, Currency: "AMD", Fee: 5_000, Day: day(13)},
 	}, lines)
+}
+
+func TestLinesOfNoMappedKindAreCounted(t *testing.T) {
+	m := simple
+	m.Columns.Kind, m.Kinds = "type", map[string]register.Kind{"sale": register.Payment}
+	var lines strings.Builder
+	lines.WriteString("type,order,amount,currency,settled\nsale,DP-1,5,USD,2026-03-11\nfee,,x,,\n,,,,\nfee,,1,USD,never\npayout,,9,USD,2026-03-12\n,DP-2,9,USD,2026-03-12\n")
+	count := func() register.Skipped {
+		read := 0
+		skipped, err := register.Read(strings.NewReader(lines.String()), m, func(register.Line) error {
+			read++
+			return nil
+		})
+		require.NoError(t, err)
+		require.Equal(t, 1, read)
+		return skipped
+	}
+	require.Equal(t, register.Skipped{"fee": 2, "payout": 1, "": 1}, count(), "a blank line is none")
+	require.Equal(t, 4, count().Total())
+	for i := range 30 {
+		lines.WriteString(strings.Repeat("z", i+1) + ",,,,\n")
+	}
+	lines.WriteString(strings.Repeat("y", 300) + ",,,,\nfee,,,,\n")
+	require.Len(t, count(), 20)
+	require.Equal(t, 3, count()["fee"])
+	require.Equal(t, 4+30+2, count().Total(), "every line is counted, whatever its word")
 }
 
 func TestAPlainFile(t *testing.T) {

@@ -1616,6 +1616,9 @@ type Register struct {
 	// Lines new ones
 	Lines int `json:"lines"`
 
+	// Skipped lines of kinds that the mapping does not name, by the word in the file; under "" are those without a word and those of further words
+	Skipped map[string]int `json:"skipped"`
+
 	// Unmatched money that no attempt of ours explains
 	Unmatched int `json:"unmatched"`
 }
