@@ -15,7 +15,7 @@ type GiveBack struct {
 	Acquirer string         // that holds it
 	Methods  []RefundMethod // ByAPI, or what its acquirer leaves to people
 	Partial  bool           // by ByAPI
-	Limit    *int64         // above it a second person is asked; nil without one
+	Limit    *int64         // above it a second person is asked; less what went back lately; nil without one
 	Open     bool           // a refund of this payment is under way
 }
 
@@ -41,9 +41,9 @@ func (s *Service) GiveBackOf(ctx context.Context, tx *tenants.Tx, in Invoice) (G
 		return g, err
 	}
 	g.Open = s.free(ctx, tx, uuid.MustParse(from.ID)) != nil
-	me, err := tx.Me(ctx)
-	if limit, set := me.Settings.Payments.RefundLimits[g.Most.Currency]; set {
-		g.Limit = &limit
+	left, limited, err := s.unseconded(ctx, tx, in.ID, g.Most.Currency)
+	if limited {
+		g.Limit = &left
 	}
 	return g, err
 }

@@ -57,16 +57,34 @@ func (s *Service) possible(ctx context.Context, tx *tenants.Tx, row Attempt, a s
 	return err
 }
 
-// refundStart is the status a refund begins in: above the tenant's limit a second person must approve it.
-func refundStart(ctx context.Context, tx *tenants.Tx, amount Money) (string, error) {
+// refundStart is the status a refund begins in: above the tenant's limit a second person must approve it. The caller holds
+// the invoice's lock.
+func (s *Service) refundStart(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID, amount Money) (string, error) {
+	left, limited, err := s.unseconded(ctx, tx, invoice, amount.Currency)
+	if limited && amount.Minor > left {
+		return "waiting", err
+	}
+	return "requested", err
+}
+
+// together is how long the refunds of one invoice count as one, so that parts do not get by the limit.
+const together = 24 * time.Hour
+
+// unseconded is how much of an invoice may go back without a second person: the tenant's limit, less what anybody asked
+// back of it lately and was not refused. limited is false where the tenant set none.
+func (s *Service) unseconded(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID, currency string) (left int64, limited bool, err error) {
 	me, err := tx.Me(ctx)
 	if err != nil {
-		return "", err
+		return 0, false, err
 	}
-	if limit, set := me.Settings.Payments.RefundLimits[amount.Currency]; set && amount.Minor > limit {
-		return "waiting", nil
+	limit, limited := me.Settings.Payments.RefundLimits[currency]
+	if !limited {
+		return 0, false, nil
 	}
-	return "requested", nil
+	var lately int64
+	err = tx.QueryRow(ctx, `SELECT coalesce(sum(minor), 0)::bigint FROM refunds WHERE invoice_id = $1 AND currency = $2 AND status <> 'refused' AND created_at > $3`,
+		invoice, currency, s.Now().Add(-together)).Scan(&lately)
+	return max(0, limit-lately), true, err
 }
 
 // startRefund does what comes next for a refund: it asks a second person, promises the call, or records what was made

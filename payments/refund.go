@@ -81,7 +81,7 @@ func (s *Service) askRefund(ctx context.Context, tx *tenants.Tx, in Invoice, by 
 	if err := s.possible(ctx, tx, row, a, &r); err != nil {
 		return err
 	}
-	status, err := refundStart(ctx, tx, r.Amount)
+	status, err := s.refundStart(ctx, tx, in.ID, r.Amount)
 	if err != nil {
 		return err
 	}

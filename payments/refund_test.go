@@ -12,6 +12,7 @@ import (
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/payments/tilltest"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/tenantstest"
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
@@ -154,4 +155,85 @@ func TestRefundsAtOnceNeverExceedWhatWasPaid(t *testing.T) {
 		require.Equal(t, int64(60_000), asked)
 		return err
 	})
+}
+
+// limited is a shop whose refunds above 50,000 minor units need a second person, and an invoice of it that was paid twice.
+func (s *shop) limited() (payments.Invoice, [2]payments.Attempt) {
+	s.Helper()
+	s.settings(func(p *tenants.PaymentSettings) { p.RefundLimits = map[string]int64{"AMD": 50_000} })
+	in := s.Invoice("1", 100_000)
+	first := s.Try(in)
+	s.Learn(first, payments.Observation{Status: state.AttemptFailed})
+	second := s.Try(in)
+	require.NotEqual(s, first.ID, second.ID)
+	s.Learn(first, tilltest.Took(tilltest.AMD(100_000)))
+	s.Learn(second, tilltest.Took(tilltest.AMD(100_000)))
+	require.NoError(s, s.decide(s.By, payments.Choice{Decision: "accept", Reason: "On account"}))
+	return in, [2]payments.Attempt{first, second}
+}
+
+// back asks for a refund of one of an invoice's payments, and says in which status it begins.
+func (s *shop) back(by payments.By, in payments.Invoice, a payments.Attempt, minor int64) string {
+	s.Helper()
+	_, err := s.Refund(s.Context(), s.ID, by, in.ID, payments.RefundRequest{Amount: tilltest.AMD(minor), Reason: "Returned", Attempt: a.ID.String()})
+	require.NoError(s, err)
+	all := s.refunds(in)
+	return all[len(all)-1].Status
+}
+
+func TestPartsOfARefundDoNotGetByTheSecondPerson(t *testing.T) {
+	s := newShop(t)
+	in, paid := s.limited()
+	other := payments.By{Actor: "user:2", Role: tenants.Admin}
+	require.Equal(t, "requested", s.back(s.By, in, paid[0], 30_000))
+	require.Equal(t, "waiting", s.back(other, in, paid[1], 20_001), "by whomever")
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "reject", Reason: "A mistake"}))
+	require.Equal(t, "requested", s.back(other, in, paid[1], 20_000), "what was rejected counts no more")
+
+	apart := s.Invoice("1", 100_000)
+	a := s.Try(apart)
+	s.Learn(a, tilltest.Took(tilltest.AMD(100_000)))
+	require.Equal(t, "requested", s.back(s.By, apart, a, 50_000), "another invoice")
+
+	first := s.ID
+	s.ID = tenantstest.Tenant(t, s.Fixture, "kommo", "other")
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "till", map[string]string{"key": "k"}, false))
+	theirs, taken := s.limited()
+	require.Equal(t, "requested", s.back(s.By, theirs, taken[0], 50_000), "another tenant")
+
+	s.ID, s.Clock = first, s.Clock.Add(25*time.Hour)
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE refunds SET status = 'done'`) // or no other could begin
+		return err
+	})
+	require.Equal(t, "requested", s.back(s.By, in, paid[0], 50_000), "a day later")
+	require.Equal(t, "waiting", s.back(s.By, in, paid[1], 1), "and together with that")
+}
+
+func TestRefundsAtOnceAreCountedTogether(t *testing.T) {
+	s := newShop(t)
+	in, paid := s.limited()
+	first, other := s.ID, tenantstest.Tenant(t, s.Fixture, "kommo", "other")
+	s.ID = other
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "till", map[string]string{"key": "k"}, false))
+	their, taken := s.limited()
+	var all sync.WaitGroup
+	ask := func(id tenants.ID, invoice uuid.UUID, a payments.Attempt) {
+		all.Go(func() {
+			if _, err := s.Refund(s.Context(), id, s.By, invoice, payments.RefundRequest{Amount: tilltest.AMD(40_000), Reason: "Returned", Attempt: a.ID.String()}); err != nil {
+				s.Errorf("%v", err)
+			}
+		})
+	}
+	for i := range paid {
+		ask(first, in.ID, paid[i])
+		ask(other, their.ID, taken[i])
+	}
+	all.Wait()
+	theirs := s.refunds(their)
+	s.ID = first
+	for _, refunds := range [][]payments.Refunding{s.refunds(in), theirs} {
+		require.Len(t, refunds, 2)
+		require.ElementsMatch(t, []string{"requested", "waiting"}, []string{refunds[0].Status, refunds[1].Status})
+	}
 }

@@ -953,7 +953,7 @@ export interface components {
             rates: {
                 [key: string]: string;
             };
-            /** @description by currency in minor units; a larger refund needs a second administrator */
+            /** @description by currency in minor units; a larger refund needs a second administrator; those of one invoice in 24 hours count as one */
             refund_limits: {
                 [key: string]: number;
             };
@@ -1166,7 +1166,7 @@ export interface components {
             partial: boolean;
             /**
              * Format: int64
-             * @description above it a second administrator is asked
+             * @description above it a second administrator is asked; the refunds of this invoice in the last 24 hours count as one
              */
             limit?: number;
             /** @description a refund is under way */

@@ -1026,7 +1026,7 @@ type FieldList struct {
 type GiveBack struct {
 	Acquirer string `json:"acquirer"`
 
-	// Limit above it a second administrator is asked
+	// Limit above it a second administrator is asked; the refunds of this invoice in the last 24 hours count as one
 	Limit *int64 `json:"limit,omitempty"`
 
 	// Methods by transfer or cash only where the acquirer cannot or would not
@@ -1370,7 +1370,7 @@ type PaymentSettings struct {
 	// Rates "USD/AMD" → dram for a dollar, as decimal text
 	Rates map[string]string `json:"rates"`
 
-	// RefundLimits by currency in minor units; a larger refund needs a second administrator
+	// RefundLimits by currency in minor units; a larger refund needs a second administrator; those of one invoice in 24 hours count as one
 	RefundLimits map[string]int64 `json:"refund_limits"`
 
 	// Routes the first that fits decides which acquirers are offered
