@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"testing"
 
 	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/tenants"
@@ -169,4 +170,30 @@ func (a *account) exceptions(deal string) []api.Exception {
 		}
 	}
 	return own
+}
+
+// handPrices is a manager who changes a deal's amount in the CRM itself, in major units.
+func (a *account) handPrices(deal string, amount int) {
+	a.Helper()
+	if a.CRM == string(crm.Bitrix24) {
+		a.order(a.Account, "edit", map[string]any{"deal": deal, "fields": map[string]any{"OPPORTUNITY": amount}})
+		return
+	}
+	a.order(a.Account, "leads/edit", map[string]any{"lead": deal, "price": amount})
+}
+
+func TestADealWhoseAmountChangedSaysSoToProgramsToo(t *testing.T) {
+	t.Parallel()
+	everywhere(t, newScene(t), func(a *account) {
+		require.Nil(a, a.balance("1").Drift)
+		in := a.create("1")
+		require.Nil(a, a.balance("1").Drift)
+		a.handPrices("1", 180_000)
+		require.Equal(a, &api.Drift{Was: in.Amount, Now: api.Money{Minor: 18_000_000, Currency: in.Amount.Currency}}, a.balance("1").Drift)
+		require.Equal(a, a.balance("1").Drift, a.with(a.session("1", crm.System(a.CRM), "manager")).balance("1").Drift)
+		a.down()
+		view := a.balance("1")
+		require.Nil(a, view.Drift, "without the CRM nobody knows")
+		require.Len(a, view.Invoices, 1)
+	})
 }

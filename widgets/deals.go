@@ -15,7 +15,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// GetDeal answers GET /deals/{deal_id}. A deal that has no invoice must be there in the CRM.
+// GetDeal answers GET /deals/{deal_id}. A deal that has no invoice must be there in the CRM; of one that has, the CRM is
+// only asked whether its amount is still what it was.
 func (s *Service) GetDeal(c *gin.Context) {
 	w, id := who(c), c.Param("deal_id")
 	ctx := c.Request.Context()
@@ -29,6 +30,8 @@ func (s *Service) GetDeal(c *gin.Context) {
 		if held, _, err = s.crmDeal(ctx, w, id); err == nil {
 			view, err = s.readDeal(ctx, w, id, held.Amount.Currency)
 		}
+	} else if err == nil {
+		view.Drift, err = s.drift(ctx, w, id)
 	}
 	if err != nil {
 		s.fail(c, err)
@@ -43,6 +46,49 @@ func (s *Service) readDeal(ctx context.Context, w caller, id, currency string) (
 		return err
 	})
 	return view, err
+}
+
+// drift says whether the deal's amount in the CRM is another than when the newest link was made, as far as the CRM says it in
+// time. It asks the CRM only when there is something to compare.
+func (s *Service) drift(ctx context.Context, w caller, id string) (*api.Drift, error) {
+	var deal payments.Deal
+	err := s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) (err error) {
+		deal, err = s.Payments.DealOf(ctx, tx, id)
+		return err
+	})
+	if _, known := deal.Drifted(payments.Money{}); err != nil || !known {
+		return nil, err
+	}
+	priority := crm.Housekeeping // a program waits its turn
+	if w.deal != "" {
+		priority = crm.Person
+	}
+	held, err := s.peek(ctx, w, id, priority)
+	if err != nil {
+		return nil, nil //nolint:nilerr // without the CRM the deal still shows what is owed and paid
+	}
+	return driftOf(deal, amountOf(held)), nil
+}
+
+func driftOf(d payments.Deal, now payments.Money) *api.Drift {
+	if was, drifted := d.Drifted(now); drifted && now.Minor > 0 {
+		return &api.Drift{Was: was, Now: now}
+	}
+	return nil
+}
+
+// glimpse is how long is waited for what the CRM says of a deal where it is only a help.
+const glimpse = 2500 * time.Millisecond
+
+// peek reads a deal if the CRM answers soon.
+func (s *Service) peek(ctx context.Context, w caller, id string, priority crm.Priority) (crm.Deal, error) {
+	account, _, err := s.CRM.Account(ctx, w.tenant)
+	if err != nil {
+		return crm.Deal{}, err
+	}
+	short, cancel := context.WithTimeout(ctx, glimpse)
+	defer cancel()
+	return account.Deal(crm.WithPriority(short, priority), id)
 }
 
 // crmDeal reads a deal, without its contact where the CRM can leave it out.
@@ -81,19 +127,11 @@ func (s *Service) GetCard(c *gin.Context) {
 	c.JSON(http.StatusOK, card)
 }
 
-// glimpse is how long a card waits for what the CRM says of its deal.
-const glimpse = 2500 * time.Millisecond
-
 // card is everything the card shows. What the CRM says of the deal is only a help: without it the card still shows
 // what is owed and paid.
 func (s *Service) card(ctx context.Context, w caller) (api.Card, error) {
-	account, tenant, err := s.CRM.Account(ctx, w.tenant)
-	var held crm.Deal
-	if err == nil {
-		short, cancel := context.WithTimeout(ctx, glimpse)
-		held, err = account.Deal(crm.WithPriority(short, crm.Person), w.deal)
-		cancel()
-	}
+	var tenant tenants.Tenant
+	held, err := s.peek(ctx, w, w.deal, crm.Person)
 	known := err == nil
 	if crm.ClassOf(err) == crm.Gone && err != nil {
 		return api.Card{}, err

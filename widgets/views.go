@@ -150,9 +150,7 @@ func (s *Service) dealView(ctx context.Context, tx *tenants.Tx, w caller, deal, 
 		much := money(over)
 		v.Overpaid = &much
 	}
-	if was, drifted := d.Drifted(now); drifted && now.Minor > 0 {
-		v.Drift = &api.Drift{Was: was, Now: now}
-	}
+	v.Drift = driftOf(d, now)
 	if v.Invoices, err = s.views(ctx, tx, w, d.Invoices); err != nil {
 		return v, err
 	}
