@@ -52,7 +52,7 @@ func TestALinkTakesMoneyWhileItIsOpen(t *testing.T) {
 			card := a.deal(deal)
 			require.Equal(a, "expired", card.field("status"))
 			require.Len(a, card.notes(in), 1)
-			refused(a.scene, http.StatusConflict, "state", a.api(http.MethodPost, "/invoices/"+in.Id+"/send", map[string]any{"channel": "copy"}))
+			refused(a.scene, http.StatusConflict, "expired", a.api(http.MethodPost, "/invoices/"+in.Id+"/send", map[string]any{"channel": "copy"}))
 		}},
 		{"it was cancelled", func(a *account, deal string) {
 			in := a.owes(deal)

@@ -37,8 +37,12 @@ func CheckTemplates(all map[string]tenants.Template) error {
 	return nil
 }
 
-// Message is what to send to the customer of an invoice, in a language; the tenant's when it is empty or unknown.
+// Message is what to send to the customer of an invoice, in a language; the tenant's when it is empty or unknown. What Send
+// refuses has none. Errors: ErrExpired, ErrNotPayable.
 func (s *Service) Message(ctx context.Context, tx *tenants.Tx, in Invoice, lang string) (tenants.Template, error) {
+	if err := in.asks(); err != nil {
+		return tenants.Template{}, err
+	}
 	me, err := tx.Me(ctx)
 	if err != nil {
 		return tenants.Template{}, err

@@ -32,7 +32,7 @@ type Sending struct {
 }
 
 // Send logs that the link was given to the customer and by whom; the first time locks the terms. To an e-mail address it
-// is also sent, when the tenant's mail server is connected: that is promised here. Errors: ErrNotFound, ErrState, Invalid.
+// is also sent, when the tenant's mail server is connected: that is promised here. Errors: ErrNotFound, ErrNotPayable, ErrExpired, Invalid.
 func (s *Service) Send(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID, to Sending) (Invoice, error) {
 	if !slices.Contains(Channels, to.Channel) {
 		return Invoice{}, invalid("channel_unknown", "The channel %q is not known.", string(to.Channel))
@@ -49,7 +49,7 @@ func (s *Service) Send(ctx context.Context, id tenants.ID, by By, invoice uuid.U
 			return err
 		}
 		if _, err := state.Decide(p, state.Send); err != nil {
-			return err
+			return errors.Join(in.asks(), err)
 		}
 		posted, err := s.posts(ctx, tx, to)
 		if err != nil {
@@ -78,6 +78,18 @@ func (s *Service) Send(ctx context.Context, id tenants.ID, by By, invoice uuid.U
 		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "invoice.sent", DealID: in.DealID, Invoice: &invoice,
 			Before: string(in.Status), After: string(in.Status)}, map[string]string{"channel": string(to.Channel), "state": status})
 	})
+}
+
+// asks refuses an invoice by whose link nobody can pay: a message that asks for money would be wrong. Errors: ErrExpired,
+// ErrNotPayable.
+func (in Invoice) asks() error {
+	switch {
+	case payable(in.Status):
+		return nil
+	case in.Status == state.Expired:
+		return ErrExpired
+	}
+	return ErrNotPayable
 }
 
 // posts says whether we send this ourselves. Error: Invalid for an address that cannot be used.

@@ -7,10 +7,13 @@ import (
 	"mime/quotedprintable"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/mail"
 	"github.com/dealpay/dealpay/payments/mail/mailtest"
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/tilltest"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/egress"
 	"github.com/google/uuid"
@@ -184,6 +187,77 @@ func TestATenantsOwnWordsCarryTheLink(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// TestNobodyIsAskedForMoneyThatIsNotOwed brings an invoice into every status and asks for its message in every language.
+func TestNobodyIsAskedForMoneyThatIsNotOwed(t *testing.T) {
+	s := newShop(t)
+	opened := func(o payments.Observation) (payments.Invoice, payments.Attempt) {
+		in := s.Invoice("1", 100_000)
+		a := s.Try(in)
+		if o.Status != "" {
+			s.Learn(a, o)
+		}
+		return in, a
+	}
+	told := func(o payments.Observation) payments.Invoice {
+		in, a := opened(tilltest.Took(tilltest.AMD(100_000)))
+		s.Learn(a, o)
+		return in
+	}
+	disputed := tilltest.Took(tilltest.AMD(100_000))
+	disputed.Disputes = []payments.Dispute{{Ref: "d", Amount: tilltest.AMD(100_000), Status: state.DisputeOpened}}
+	only := func(in payments.Invoice, _ payments.Attempt) payments.Invoice { return in }
+	states := map[state.Status]payments.Invoice{
+		state.AwaitingPayment:   s.Invoice("1", 100_000),
+		state.PaymentFailed:     only(opened(payments.Observation{Status: state.AttemptFailed})),
+		state.Paid:              only(opened(tilltest.Took(tilltest.AMD(100_000)))),
+		state.ManualReview:      only(opened(tilltest.Took(tilltest.AMD(70_000)))),
+		state.PartiallyRefunded: told(tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(10_000))),
+		state.Refunded:          told(tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(100_000))),
+		state.Disputed:          told(disputed),
+		state.Cancelled:         s.Invoice("1", 100_000),
+		state.Expired:           s.Invoice("1", 100_000),
+	}
+	_, err := s.Cancel(t.Context(), s.ID, s.By, states[state.Cancelled].ID)
+	require.NoError(t, err)
+	part := s.Invoice("1", 100_000)
+	_, _, err = s.Receive(t.Context(), s.ID, s.By, part.ID, payments.Received{Method: "cash", Amount: tilltest.AMD(40_000), ReceivedAt: s.Clock, Reference: "R-1", Reason: "at the desk"})
+	require.NoError(t, err)
+	s.Clock = s.Clock.Add(73 * time.Hour)
+	_, err = s.Expire(t.Context(), s.ID, states[state.Expired].ID)
+	require.NoError(t, err)
+
+	require.Len(t, states, len(state.Statuses))
+	message := func(in payments.Invoice, lang string) (m tenants.Template, err error) {
+		s.In(func(ctx context.Context, tx *tenants.Tx) error {
+			m, err = s.Message(ctx, tx, s.Read(in.ID), lang)
+			return nil
+		})
+		return m, err
+	}
+	refusals := map[state.Status]error{state.AwaitingPayment: nil, state.PaymentFailed: nil, state.Expired: payments.ErrExpired}
+	for status, in := range states {
+		require.Equal(t, status, s.Read(in.ID).Status)
+		want, known := refusals[status]
+		if !known {
+			want = payments.ErrNotPayable
+		}
+		_, err := s.Send(t.Context(), s.ID, s.By, in.ID, payments.Sending{Channel: "copy"})
+		require.ErrorIs(t, err, want, status)
+		for _, lang := range payments.Languages {
+			m, err := message(in, lang)
+			require.ErrorIs(t, err, want, status)
+			if want == nil {
+				require.Regexp(t, `\D1[\x{a0},]000\x{a0}AMD`, m.Text, lang)
+			}
+		}
+	}
+	for _, lang := range payments.Languages {
+		m, err := message(part, lang)
+		require.NoError(t, err)
+		require.Contains(t, m.Text, "600\u00a0AMD", "what is still owed")
+	}
 }
 
 func TestWhatIsPaidWithoutAReceiptIsListed(t *testing.T) {

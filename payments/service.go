@@ -36,6 +36,7 @@ type Service struct {
 var (
 	ErrNotFound     = errors.New("payments: not there, or not this tenant's")
 	ErrState        = state.ErrRefused // not in this state
+	ErrNotPayable   = fmt.Errorf("%w: nothing can be paid by its link", ErrState)
 	ErrLocked       = errors.New("payments: the link was sent, its terms are locked")
 	ErrInvalid      = errors.New("payments: refused") // wrapped by *Invalid
 	ErrNoAcquirer   = errors.New("payments: no acquirer is connected that takes this currency")
