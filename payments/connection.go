@@ -152,7 +152,7 @@ func (s *Service) Connect(ctx context.Context, id tenants.ID, by By, acquirer st
 			return err
 		}
 		action := "acquirer.changed"
-		tag, err := tx.Exec(ctx, `UPDATE connections SET credentials = $2, test = $3, checked_at = $4 WHERE acquirer = $1 AND retired_at IS NULL`,
+		tag, err := tx.Exec(ctx, `UPDATE connections SET credentials = $2, test = $3, checked_at = $4, denied = '{}' WHERE acquirer = $1 AND retired_at IS NULL`,
 			acquirer, sealed, test, s.Now())
 		if err == nil && tag.RowsAffected() == 0 {
 			action = "acquirer.connected"
@@ -190,6 +190,44 @@ func (s *Service) Disconnect(ctx context.Context, id tenants.ID, by By, acquirer
 		}
 		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: by.Actor, Action: "acquirer.disconnected"}, map[string]string{"acquirer": acquirer})
 	})
+}
+
+// Rights that an acquirer may deny a merchant.
+const refundRight, reversalRight = "refund", "reversal"
+
+// narrow keeps which right the acquirer denied, so that what it would refuse is not offered again.
+func (s *Service) narrow(ctx context.Context, id tenants.ID, a Attempt, refused error) error {
+	var denied []string
+	if errors.Is(refused, ErrNoRefunds) {
+		denied = append(denied, refundRight)
+	}
+	if errors.Is(refused, ErrNoReversals) {
+		denied = append(denied, reversalRight)
+	}
+	if denied == nil {
+		return nil
+	}
+	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		tag, err := tx.Exec(ctx, `UPDATE connections SET denied = denied || (SELECT array_agg(d) FROM unnest($2::text[]) AS d WHERE d <> ALL (denied))
+			WHERE id = $1 AND NOT denied @> $2`, a.ConnectionID, denied)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: tenants.Acquirer, Action: "acquirer.denied"}, map[string]any{"acquirer": a.Acquirer, "denied": denied})
+	})
+}
+
+// allowed is what the acquirer of an attempt can do, less what it denied this merchant.
+func (s *Service) allowed(ctx context.Context, tx *tenants.Tx, a Attempt) (Description, error) {
+	d := s.Providers[a.Acquirer].Describe()
+	var denied []string
+	if err := tx.QueryRow(ctx, `SELECT denied FROM connections WHERE id = $1`, a.ConnectionID).Scan(&denied); err != nil {
+		return d, fmt.Errorf("read rights: %w", err)
+	}
+	if slices.Contains(denied, refundRight) {
+		d.Refunds, d.Partial = d.Reversals && !slices.Contains(denied, reversalRight), false
+	}
+	return d, nil
 }
 
 // TestMode says whether any live acquirer of the tenant takes no real money.

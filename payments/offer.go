@@ -55,7 +55,10 @@ func (s *Service) waysBack(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (a
 	if err != nil {
 		return "", nil, false, err
 	}
-	d := s.Providers[row.Acquirer].Describe()
+	d, err := s.allowed(ctx, tx, row)
+	if err != nil {
+		return row.Acquirer, nil, false, err
+	}
 	var refused bool
 	if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM refunds WHERE attempt_id = $1 AND method = 'api' AND status = 'refused' AND sent_at IS NOT NULL)`,
 		id).Scan(&refused); err != nil {

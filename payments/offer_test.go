@@ -2,6 +2,7 @@ package payments_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/dealpay/dealpay/payments"
@@ -68,4 +69,63 @@ func TestWaysOfGivingBackThatThereAreNotAreNotOffered(t *testing.T) {
 	s.Providers["till"] = oneWay{s.Till}
 	mine, _ = s.offer(tenants.Admin)
 	require.Equal(t, []string{"accept", "refund_outside", "move"}, mine)
+}
+
+// denier is a till that has no right for this merchant.
+type denier struct {
+	*tilltest.Till
+	rights error
+}
+
+func (d denier) Refund(context.Context, payments.Connection, payments.Order, string, payments.Money) error {
+	return d.rights
+}
+
+func (d denier) Describe() payments.Description {
+	all := d.Till.Describe()
+	all.Reversals = true
+	return all
+}
+
+func TestWhatTheAcquirerDeniesAMerchantIsNotOfferedAgain(t *testing.T) {
+	s := newShop(t)
+	d := &denier{Till: s.Till, rights: payments.ErrNoRefunds}
+	s.Providers["till"] = d
+	in, _ := s.Sold("1", 100_000)
+	other, _ := s.Sold("2", 100_000)
+	ways := func() ([]payments.RefundMethod, bool) {
+		g, err := s.giveBack(other)
+		require.NoError(t, err)
+		return g.Methods, g.Partial
+	}
+	refused := func() {
+		id := s.ask(in, 100_000)
+		_, err := s.SendRefund(t.Context(), s.ID, id)
+		require.NoError(t, err)
+		require.Equal(t, "refused", s.refunds(in)[len(s.refunds(in))-1].Status)
+	}
+	refused()
+	methods, partial := ways()
+	require.Equal(t, []payments.RefundMethod{payments.ByAPI, payments.ByTransfer, payments.ByCash}, methods, "a whole payment can be reversed")
+	require.False(t, partial)
+	_, err := s.Refund(t.Context(), s.ID, s.By, other.ID, payments.RefundRequest{Amount: tilltest.AMD(40_000), Reason: "Returned"})
+	require.ErrorIs(t, err, payments.ErrInvalid)
+
+	d.rights = errors.Join(payments.ErrNoRefunds, payments.ErrNoReversals)
+	refused()
+	methods, _ = ways()
+	require.Equal(t, []payments.RefundMethod{payments.ByTransfer, payments.ByCash}, methods)
+	_, err = s.Refund(t.Context(), s.ID, s.By, other.ID, payments.RefundRequest{Amount: tilltest.AMD(100_000), Reason: "Returned"})
+	require.ErrorIs(t, err, payments.ErrInvalid)
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		var said int
+		err := tx.QueryRow(ctx, `SELECT count(*)::int FROM audit WHERE action = 'acquirer.denied'`).Scan(&said)
+		require.Equal(t, 2, said, "each right once")
+		return err
+	})
+
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "till", map[string]string{"key": "new"}, false))
+	methods, partial = ways()
+	require.Equal(t, []payments.RefundMethod{payments.ByAPI}, methods, "other credentials may have other rights")
+	require.True(t, partial)
 }

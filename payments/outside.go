@@ -26,7 +26,10 @@ const (
 // possible refuses a refund that cannot be made as asked. By transfer or cash is only recorded where the acquirer cannot
 // give the money back by itself, or has refused to: so the same money does not go back on both ways.
 func (s *Service) possible(ctx context.Context, tx *tenants.Tx, row Attempt, a state.AttemptPicture, r *RefundRequest) error {
-	d := s.Providers[row.Acquirer].Describe()
+	d, err := s.allowed(ctx, tx, row)
+	if err != nil {
+		return err
+	}
 	able := d.Refunds && (d.Partial || r.Amount.Minor == a.Captured.Minor)
 	switch r.Method {
 	case "", ByAPI:
@@ -49,7 +52,7 @@ func (s *Service) possible(ctx context.Context, tx *tenants.Tx, row Attempt, a s
 		return err
 	}
 	var refused bool
-	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM refunds WHERE attempt_id = $1 AND method = 'api' AND status = 'refused' AND sent_at IS NOT NULL)`,
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM refunds WHERE attempt_id = $1 AND method = 'api' AND status = 'refused' AND sent_at IS NOT NULL)`,
 		row.ID).Scan(&refused)
 	if err == nil && !refused {
 		err = invalid("refund_by_acquirer", "%s can give this back by itself. Refund through it first.", d.Name)

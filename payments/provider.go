@@ -61,6 +61,8 @@ type Prechecker interface {
 var (
 	ErrCredentials = errors.New("payments: the acquirer does not accept these credentials")
 	ErrRefused     = errors.New("payments: the acquirer refused")
+	ErrNoRefunds   = fmt.Errorf("%w: this merchant has no right to refund", ErrRefused)
+	ErrNoReversals = fmt.Errorf("%w: this merchant has no right to reverse", ErrRefused)
 	ErrUnavailable = errors.New("payments: the acquirer cannot be reached")
 	ErrNothingNew  = errors.New("payments: the acquirer's answer proves nothing")
 	ErrUnclear     = fmt.Errorf("%w: it says of the order what is in no documentation", ErrNothingNew) // a person should look
@@ -76,6 +78,7 @@ type Description struct {
 	WholeUnits  bool         // it takes no fractions of a major unit
 	Refunds     bool         // by API
 	Partial     bool         // refunds may be partial
+	Reversals   bool         // a whole payment can also be undone where the merchant has no right to refund
 	Notices     bool         // it sends notices to /hooks
 	Credentials []Credential // in the order of the form
 	Hosts       []string     // it talks to these; a tenant cannot name others

@@ -150,6 +150,9 @@ func (s *Service) SendRefund(ctx context.Context, id tenants.ID, refundID uuid.U
 		err := s.Providers[o.attempt.Acquirer].(Refunder).Refund(ctx, o.conn, o.order("en"), r.ID.String(), r.amount())
 		switch {
 		case errors.Is(err, ErrRefused), errors.Is(err, ErrCredentials):
+			if err := s.narrow(ctx, id, o.attempt, err); err != nil {
+				return time.Time{}, err
+			}
 			return time.Time{}, s.endRefund(ctx, id, &r, "refused", "the acquirer refused the refund")
 		case err != nil:
 			s.Log.WarnContext(ctx, "refund unclear", "tenant", id, "refund", r.ID, "err", err)

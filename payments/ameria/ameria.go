@@ -61,7 +61,7 @@ func New(cfg Config) *Provider {
 // Describe says what the bank can do and asks for what it gives its merchants.
 func (p *Provider) Describe() payments.Description {
 	return payments.Description{
-		Name: "Ameriabank", Currencies: p.cfg.Currencies, Refunds: true, Partial: true,
+		Name: "Ameriabank", Currencies: p.cfg.Currencies, Refunds: true, Partial: true, Reversals: true,
 		Hosts: []string{host(p.cfg.TestURL), host(p.cfg.LiveURL)},
 		Credentials: []payments.Credential{
 			{Key: "client_id", Label: "ClientID"},
@@ -202,28 +202,6 @@ func (p *Provider) Check(ctx context.Context, c payments.Connection) error {
 		return nil
 	}
 	return err
-}
-
-// Refund gives money back. The bank takes no idempotency key, so id is not sent; what is unclear is ErrUnknown.
-func (p *Provider) Refund(ctx context.Context, c payments.Connection, o payments.Order, _ string, amount payments.Money) error {
-	if !amount.Valid() || o.ProviderRef == "" {
-		return fmt.Errorf("%w: ameria: %s cannot be refunded", payments.ErrRefused, amount)
-	}
-	reply, err := p.call(ctx, c, "RefundPayment", struct{ PaymentID, Username, Password, Amount string }{
-		o.ProviderRef, c.Credentials["username"], c.Credentials["password"], amount.Decimal()}, payments.ErrUnknown)
-	if err != nil {
-		return fmt.Errorf("ameria: refund: %w", err)
-	}
-	switch code := reply.Code("ResponseCode"); code {
-	case "00":
-		return nil
-	case "04", "05", "06", "07", "30", "50", "510", "513":
-		return fmt.Errorf("%w: ameria: refund: code %s", payments.ErrRefused, code)
-	case "20":
-		return fmt.Errorf("%w: ameria: refund: code %s", payments.ErrCredentials, code)
-	default: // also 550, which is a wrong password or anything
-		return fmt.Errorf("%w: ameria: refund: code %s", payments.ErrUnknown, code)
-	}
 }
 
 // statuses are the bank's order statuses; all others prove nothing. 4 is a refund, also of a part; 5 is the card

@@ -50,9 +50,98 @@ func TestTheProviderPassesTheSuite(t *testing.T) {
 		_, server, provider := bank(t)
 		n := 0
 		return providertest.Fixture{Provider: provider, Connection: connection("pass-8c7b6a"), Bad: connection("wrong-pass"), Control: server.URL,
-			Order:   func() payments.Order { n++; return order(n) },
-			Private: []string{"pass-8c7b6a", "wrong-pass", "payer@example.com", "192.0.2.10", "TEST CARD", "000000**0000", "203001"}}
+			Order:      func() payments.Order { n++; return order(n) },
+			Private:    []string{"pass-8c7b6a", "wrong-pass", "payer@example.com", "192.0.2.10", "TEST CARD", "000000**0000", "203001"},
+			RefundPath: "CancelPayment"}
 	})
+}
+
+// TestAWholePaymentIsCancelledOnItsDay tells what the bank was asked to do, by what it lets this merchant do and by when.
+func TestAWholePaymentIsCancelledOnItsDay(t *testing.T) {
+	const cancel, refund = "CancelPayment", "RefundPayment"
+	part := payments.Money{Minor: 400, Currency: "AMD"}
+	for name, c := range map[string]struct {
+		bank     ameriatest.Config
+		later    time.Duration
+		amount   payments.Money
+		asked    []string
+		want     error
+		refunded int64
+		status   state.AttemptStatus
+	}{
+		"on its day":                            {amount: ten, asked: []string{cancel}, refunded: 1000, status: state.AttemptCancelled},
+		"a part of it":                          {amount: part, asked: []string{refund}, refunded: 400, status: state.AttemptPaid},
+		"the day after":                         {later: 24 * time.Hour, amount: ten, asked: []string{refund}, refunded: 1000, status: state.AttemptPaid},
+		"without the right to cancel":           {bank: ameriatest.Config{NoReversals: true}, amount: ten, asked: []string{cancel, refund}, refunded: 1000, status: state.AttemptPaid},
+		"without the right to refund":           {bank: ameriatest.Config{NoRefunds: true}, amount: ten, asked: []string{cancel}, refunded: 1000, status: state.AttemptCancelled},
+		"without it, the day after":             {bank: ameriatest.Config{NoRefunds: true}, later: 24 * time.Hour, amount: ten, asked: []string{refund, cancel}, refunded: 1000, status: state.AttemptCancelled},
+		"without it, a part":                    {bank: ameriatest.Config{NoRefunds: true}, amount: part, asked: []string{refund}, want: payments.ErrNoRefunds, status: state.AttemptPaid},
+		"without it, after 72 hours":            {bank: ameriatest.Config{NoRefunds: true}, later: 73 * time.Hour, amount: ten, asked: []string{refund, cancel}, want: payments.ErrNoRefunds, status: state.AttemptPaid},
+		"without any right":                     {bank: ameriatest.Config{NoRefunds: true, NoReversals: true}, amount: ten, asked: []string{cancel, refund}, want: payments.ErrNoRefunds, status: state.AttemptPaid},
+		"without any right, the day after that": {bank: ameriatest.Config{NoRefunds: true, NoReversals: true}, later: 24 * time.Hour, amount: ten, asked: []string{refund, cancel}, want: payments.ErrNoReversals, status: state.AttemptPaid},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.bank.Password = "p"
+			double := ameriatest.New(c.bank)
+			server := httptest.NewServer(double)
+			t.Cleanup(server.Close)
+			p := ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Offset: 2350300, Now: double.Control.Clock.Now})
+			o := order(1)
+			checkout, err := p.Start(t.Context(), connection("p"), o)
+			require.NoError(t, err)
+			o.ProviderRef = checkout.ProviderRef
+			post(t, server.URL+"/_control/pay", `{"url":"`+checkout.URL+`"}`)
+			double.Control.Clock.Advance(c.later)
+			require.ErrorIs(t, p.Refund(t.Context(), connection("p"), o, "r", c.amount), c.want)
+			var asked []string
+			for _, r := range double.Control.Requests() {
+				if operation := r.Path[strings.LastIndex(r.Path, "/")+1:]; operation == cancel || operation == refund {
+					asked = append(asked, operation)
+				}
+			}
+			require.Equal(t, c.asked, asked)
+			seen, err := p.Look(t.Context(), connection("p"), o)
+			require.NoError(t, err)
+			require.Equal(t, [2]any{c.status, c.refunded}, [2]any{seen.Status, seen.Refunded.Minor})
+		})
+	}
+}
+
+// TestACancellationThatIsUnclearIsNotFollowedByARefund lets the bank refuse a cancellation after it had been made.
+func TestACancellationThatIsUnclearIsNotFollowedByARefund(t *testing.T) {
+	double, server, p := bank(t)
+	c, o := connection("pass-8c7b6a"), order(1)
+	checkout, err := p.Start(t.Context(), c, o)
+	require.NoError(t, err)
+	o.ProviderRef = checkout.ProviderRef
+	post(t, server.URL+"/_control/pay", `{"url":"`+checkout.URL+`"}`)
+	c.HTTP = &http.Client{Transport: twice{}} // the bank does it at once, and refuses the repetition
+	require.ErrorIs(t, p.Refund(t.Context(), c, o, "r", ten), payments.ErrUnknown)
+	require.EqualValues(t, 1000, double.Books()[0].Refunded)
+	for _, r := range double.Control.Requests() {
+		require.NotContains(t, r.Path, "RefundPayment")
+	}
+}
+
+// twice sends every cancellation two times and passes on the second answer.
+type twice struct{}
+
+func (twice) RoundTrip(r *http.Request) (*http.Response, error) {
+	if strings.HasSuffix(r.URL.Path, "CancelPayment") {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		first := r.Clone(r.Context())
+		first.Body = io.NopCloser(strings.NewReader(string(body)))
+		res, err := http.DefaultTransport.RoundTrip(first)
+		if err != nil {
+			return nil, err
+		}
+		res.Body.Close()
+		r.Body = io.NopCloser(strings.NewReader(string(body)))
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 func post(t *testing.T, address, body string) {
@@ -269,7 +358,7 @@ func TestStartAndRefundCodes(t *testing.T) {
 	o := order(1)
 	o.ProviderRef = "A"
 	for code, want := range map[string]error{"00": nil, "07": payments.ErrRefused, "513": payments.ErrRefused, "20": payments.ErrCredentials,
-		"550": payments.ErrUnknown, "520": payments.ErrUnknown, "": payments.ErrUnknown} {
+		"514": payments.ErrRefused, "550": payments.ErrUnknown, "520": payments.ErrUnknown, "": payments.ErrUnknown} {
 		err := script(t, "RefundPayment", 200, `{"ResponseCode":"`+code+`"}`).Refund(t.Context(), connection("p"), o, "r", ten)
 		require.ErrorIs(t, err, want, code)
 	}

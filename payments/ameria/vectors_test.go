@@ -16,6 +16,7 @@ import (
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/ameria"
 	"github.com/dealpay/dealpay/payments/providertest"
+	"github.com/dealpay/dealpay/tenants/standintest"
 )
 
 // vector is a documented call with its answer.
@@ -77,7 +78,7 @@ func TestRequestsHaveTheDocumentedFields(t *testing.T) {
 	o.ProviderRef = checkout.ProviderRef
 	require.NoError(t, p.Check(t.Context(), c))
 	require.ErrorIs(t, p.Refund(t.Context(), c, o, "r", ten), payments.ErrRefused, "nothing was paid")
-	requests := double.Control.Requests()
+	requests := slices.DeleteFunc(double.Control.Requests(), func(r standintest.Request) bool { return strings.HasSuffix(r.Path, "GetPaymentDetails") })
 	for i, name := range []string{"init-ok", "getpaymentid-ok", "refund-ok"} {
 		v := documented(t, name)
 		var sent map[string]any

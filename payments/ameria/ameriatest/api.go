@@ -92,6 +92,7 @@ func (s *Server) init(w http.ResponseWriter, in request) {
 	if err != nil {
 		p = s.books.Add(acquirertest.Payment{Ref: guid(), Order: in.OrderID.String(), Asked: asked, Description: in.Description,
 			ReturnURL: in.BackURL, Deadline: s.Control.Clock.Now().Add(lifetime(in.Timeout))})
+		s.made[p.Ref] = s.Control.Clock.Now()
 	}
 	if p.Open() {
 		s.opaque[p.Ref] = in.Opaque
@@ -226,7 +227,7 @@ func decimal(m payments.Money) json.Number {
 }
 
 func (s *Server) refund(w http.ResponseWriter, in request) {
-	s.settle(w, in, "Success", "Refund amount exceeds deposited amount", func(p acquirertest.Payment) error {
+	s.settle(w, in, "Success", "Refund amount exceeds deposited amount", s.cfg.NoRefunds, "513", func(p acquirertest.Payment) error {
 		in.Currency = number(p.Captured.Currency)
 		amount, err := in.money()
 		if err != nil || amount.Minor == 0 {
@@ -238,8 +239,11 @@ func (s *Server) refund(w http.ResponseWriter, in request) {
 }
 
 func (s *Server) cancel(w http.ResponseWriter, in request) {
-	s.settle(w, in, "OK", "Reversal is impossible for current transaction state", func(p acquirertest.Payment) error {
-		if s.Control.Clock.Now().Sub(p.PaidAt) > longest {
+	s.settle(w, in, "OK", "Reversal is impossible for current transaction state", s.cfg.NoReversals, "514", func(p acquirertest.Payment) error {
+		s.mu.Lock()
+		made := s.made[p.Ref]
+		s.mu.Unlock()
+		if s.Control.Clock.Now().Sub(made) > longest {
 			return acquirertest.ErrNotNow
 		}
 		_, err := s.books.Reverse(p.Ref)
@@ -248,14 +252,17 @@ func (s *Server) cancel(w http.ResponseWriter, in request) {
 }
 
 // settle answers what moves money back: "00", or "07" whose meaning is only in the message.
-func (s *Server) settle(w http.ResponseWriter, in request, done, refused string, do func(acquirertest.Payment) error) {
+// A merchant without the right to it is told so by a code of its own.
+func (s *Server) settle(w http.ResponseWriter, in request, done, refused string, denied bool, code string, do func(acquirertest.Payment) error) {
 	p, err := s.books.Get(in.PaymentID)
 	out := map[string]string{"ResponseCode": "550", "ResponseMessage": "System Error", "Opaque": ""}
 	if s.user(in) && err == nil {
 		s.mu.Lock()
 		out = map[string]string{"ResponseCode": "00", "ResponseMessage": done, "Opaque": s.opaque[p.Ref]}
 		s.mu.Unlock()
-		if err := do(p); errors.Is(err, acquirertest.ErrNotNow) || errors.Is(err, acquirertest.ErrTooMuch) {
+		if denied {
+			out["ResponseCode"], out["ResponseMessage"] = code, "No permission"
+		} else if err := do(p); errors.Is(err, acquirertest.ErrNotNow) || errors.Is(err, acquirertest.ErrTooMuch) {
 			out["ResponseCode"], out["ResponseMessage"] = "07", refused
 		}
 	}

@@ -23,6 +23,7 @@ type Config struct {
 	OrderMin, OrderMax           int64  // the range given to the merchant; 2350301 to 2350400
 	AnyAmount                    bool   // false: only 10 AMD, as on the test host
 	MerchantID                   string // "00000000"
+	NoRefunds, NoReversals       bool   // the merchant lacks the right: 513 and 514
 }
 
 // Server is the double. It serves /VPOS/, and the control API under /_control/.
@@ -35,7 +36,8 @@ type Server struct {
 	handler http.Handler
 
 	mu     sync.Mutex
-	opaque map[string]string // what came as Opaque, by PaymentID
+	opaque map[string]string    // what came as Opaque, by PaymentID
+	made   map[string]time.Time // when InitPayment came first, by PaymentID
 }
 
 // New starts a double.
@@ -45,14 +47,14 @@ func New(cfg Config) *Server {
 	cfg.Password = cmp.Or(cfg.Password, "test-pass")
 	cfg.MerchantID = cmp.Or(cfg.MerchantID, "00000000")
 	cfg.OrderMin, cfg.OrderMax = cmp.Or(cfg.OrderMin, 2350301), cmp.Or(cfg.OrderMax, 2350400)
-	s := &Server{Control: standintest.New(), cfg: cfg, opaque: map[string]string{}}
+	s := &Server{Control: standintest.New(), cfg: cfg, opaque: map[string]string{}, made: map[string]time.Time{}}
 	s.books = acquirertest.NewBooks(s.Control.Clock.Now)
 	desk := acquirertest.Desk{Books: s.books, RefOf: func(u *url.URL) string { return u.Query().Get("id") }}
 	s.page = acquirertest.Page{Name: "Ameriabank", Desk: desk, Back: s.back}
 	s.Control.State = func() any { return map[string]any{"payments": s.Books()} }
 	s.Control.Reset = func() {
 		s.mu.Lock()
-		s.opaque = map[string]string{}
+		s.opaque, s.made = map[string]string{}, map[string]time.Time{}
 		s.mu.Unlock()
 		s.books.Reset()
 	}
@@ -116,5 +118,5 @@ func (s *Server) back(p acquirertest.Payment) string {
 	return u.String()
 }
 
-// longest is how long a payment can be cancelled.
+// longest is how long after InitPayment a payment can be cancelled.
 const longest = 72 * time.Hour
