@@ -22,7 +22,7 @@ import (
 // misbehave orders a fault of the double now and then.
 func (s *storm) misbehave() {
 	if s.chance(6) && len(s.paths) > 0 {
-		kinds := []standintest.Kind{standintest.DropAfterCommit, standintest.DropAfterCommit, standintest.Down, standintest.Throttle, standintest.HTMLError}
+		kinds := []standintest.Kind{standintest.DropAfterCommit, standintest.DropAfterCommit, standintest.Down, standintest.Throttle, standintest.HTMLError, standintest.HTMLPage, standintest.Truncated}
 		s.fault(standintest.Fault{Kind: kinds[s.dice.IntN(len(kinds))], Match: s.paths[s.dice.IntN(len(s.paths))]})
 	}
 	if s.chance(15) {

@@ -28,7 +28,7 @@ func TestAStatusThatIsNotDocumentedIsNeverGuessed(t *testing.T) {
 		ameria.Key: {ameria.New(ameria.Config{}), []string{`{"ResponseCode":"00","OrderStatus":"9"}`, `{"ResponseCode":"00","OrderStatus":"two"}`,
 			`{"ResponseCode":"00","OrderStatus":""}`}},
 		arca.Key:      {arca.New(arca.Config{}), []string{`{"errorCode":"0","orderStatus":9}`, `{"errorCode":"0","orderStatus":"two"}`}},
-		telcell.Key:   {telcell.New(telcell.Config{}), []string{"invoice=1\nstatus=SOMETHING\nsum=10\ncurrency=51\n"}},
+		telcell.Key:   {telcell.New(telcell.Config{}), []string{"invoice=1\nstatus=SOMETHING\nsum=10\ncurrency=51\nchecksum=0\n"}},
 		fastshift.Key: {fastshift.New(fastshift.Config{}), []string{`{"status":"OK","data":{"order":{"order_number":"` + id + `","status":"something","amount":10}}}`}},
 		stripe.Key:    {stripe.New(stripe.Config{}), []string{`{"id":"cs_1","client_reference_id":"` + id + `","status":"complete","payment_status":"something"}`}},
 		vposam.Key:    {vposam.New(vposam.Config{}), []string{`{"id":"1","status":"something"}`}},

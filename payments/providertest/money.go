@@ -213,6 +213,80 @@ func (s *suite) down() {
 	}
 }
 
+// garbled are answers that came whole by HTTP and say nothing: a page of something in between, and the first half of a body.
+var garbled = []standintest.Kind{standintest.HTMLPage, standintest.Truncated}
+
+// well ends a misbehaviour.
+func (s *suite) well(kind standintest.Kind) {
+	s.Helper()
+	s.command("faults", map[string]any{"kind": kind, "count": 0})
+}
+
+// unreadable garbles answers of which the acquirer keeps the work: they prove nothing, and asking again tells the truth.
+func (s *suite) unreadable() {
+	if _, teller := s.Provider.(payments.Teller); teller {
+		s.Skip("this acquirer is asked nothing")
+	}
+	for _, kind := range garbled {
+		o, url := s.start()
+		s.pay(url, "paid")
+		s.fault(standintest.Fault{Kind: kind, Count: -1})
+		for range 2 {
+			seen, err := s.Provider.Look(s.Context(), s.Connection, o)
+			require.Error(s, err, kind)
+			require.True(s, errors.Is(err, payments.ErrUnavailable) || errors.Is(err, payments.ErrNothingNew), "%s: %v", kind, err)
+			require.NotErrorIs(s, err, payments.ErrCredentials)
+			require.Empty(s, seen.Status, kind)
+			require.Zero(s, seen.Captured, kind)
+			require.Zero(s, seen.Refunded, kind)
+		}
+		checked := s.Provider.Check(s.Context(), s.Connection)
+		require.NotErrorIs(s, checked, payments.ErrCredentials, kind)
+		if kind == standintest.HTMLPage { // the HTTP status of a cut answer may be all that is needed
+			require.ErrorIs(s, checked, payments.ErrUnavailable)
+		}
+		if s.BareStart && kind == standintest.Truncated {
+			s.well(kind)
+			continue
+		}
+		lost := s.order()
+		_, err := s.Provider.Start(s.Context(), s.Connection, lost)
+		require.ErrorIs(s, err, payments.ErrUnavailable, kind)
+		require.NotErrorIs(s, err, payments.ErrRefused, kind)
+		s.well(kind)
+		require.Equal(s, o.Amount, s.look(o).Captured, kind)
+		checkout, err := s.Provider.Start(s.Context(), s.Connection, lost)
+		if errors.Is(err, payments.ErrStarted) {
+			continue
+		}
+		require.NoError(s, err, kind)
+		lost.ProviderRef = checkout.ProviderRef
+		s.pay(s.url(checkout), "paid")
+		require.Equal(s, lost.Amount, s.look(lost).Captured, kind)
+	}
+}
+
+// refundUnreadable garbles the answer to a refund that was made: nobody knows, and a look settles it.
+func (s *suite) refundUnreadable() {
+	refunder := s.refunder()
+	if refunder == nil {
+		s.Skip("this acquirer refunds only by hand")
+	}
+	for _, kind := range garbled {
+		o, _ := s.bought("paid")
+		s.fault(standintest.Fault{Kind: kind, Match: s.RefundPath})
+		require.ErrorIs(s, s.give(refunder, o, "g-"+o.Attempt, o.Amount.Minor), payments.ErrUnknown, kind)
+		_, refunded := s.entry(o)
+		require.Equal(s, o.Amount.Minor, refunded, "%s: once", kind)
+		s.fault(standintest.Fault{Kind: kind, Count: -1})
+		seen, err := s.Provider.Look(s.Context(), s.Connection, o)
+		require.Error(s, err, kind)
+		require.Zero(s, seen.Refunded, kind)
+		s.well(kind)
+		require.Equal(s, o.Amount.Minor, s.look(o).Refunded.Minor, kind)
+	}
+}
+
 func (s *suite) badCredentials() {
 	require.NoError(s, s.Provider.Check(s.Context(), s.Connection))
 	require.ErrorIs(s, s.Provider.Check(s.Context(), s.Bad), payments.ErrCredentials)

@@ -38,6 +38,8 @@ type Fixture struct {
 	Lacks []string
 	// RefundPath is part of the path of the call that gives a whole payment back; "efund" when empty.
 	RefundPath string
+	// BareStart says that the answer to a start is a bare number, the half of which cannot be told from a whole one.
+	BareStart bool
 	// Dated says that notices carry their time, so that an old one is not authentic.
 	Dated bool
 }
@@ -58,6 +60,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		"refunds made by the bank are seen":          (*suite).refundByBank,
 		"a start whose answer is lost":               (*suite).startLost,
 		"an acquirer that is down":                   (*suite).down,
+		"an answer that cannot be read":              (*suite).unreadable,
+		"a refund whose answer cannot be read":       (*suite).refundUnreadable,
 		"bad credentials":                            (*suite).badCredentials,
 		"a notice names our order":                   (*suite).notice,
 		"forged and old notices are not authentic":   (*suite).forged,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/state"
@@ -28,6 +29,9 @@ func (p *Provider) check(ctx context.Context, c payments.Connection, o payments.
 		return bill{}, err
 	}
 	b, ok := parseBill(reply, p.cfg.RefundedLine)
+	if !ok && strings.Contains(reply, "=") && !strings.Contains(reply, "checksum=") { // a cut answer does not say that there is no invoice
+		return bill{}, fmt.Errorf("%w: the answer is cut", payments.ErrUnavailable)
+	}
 	if !ok {
 		return bill{}, p.refusal(reply, payments.ErrNothingNew)
 	}

@@ -120,7 +120,7 @@ func TestThePublicCancellationsAreMadeAlike(t *testing.T) {
 
 // lines is an answer of check_bill.
 func lines(status, more string) string {
-	return "invoice=4815162342\nstatus=" + status + "\nsum=15000.00\ncurrency=51\nissuer_id=YXR0XzAz\n" + more + "\n"
+	return "invoice=4815162342\nstatus=" + status + "\nsum=15000.00\ncurrency=51\nissuer_id=YXR0XzAz\n" + more + "\nchecksum=0\n"
 }
 
 func TestEveryKnownStatusIsJudged(t *testing.T) {
@@ -163,7 +163,8 @@ func TestAnswersThatProveNothingSayNothing(t *testing.T) {
 		{strings.Replace(lines("PAID", ""), "=51", "=52", 1), "PAID", payments.ErrNothingNew},
 		{lines("PAID", "refunded_sum=15000.01"), "PAID", payments.ErrNothingNew},
 		{lines("PAID", "status=PAID"), "", payments.ErrNothingNew},
-		{"status=PAID", "", payments.ErrNothingNew},
+		{"status=PAID", "", payments.ErrUnavailable},
+		{strings.TrimSuffix(lines("PAID", "paid_time=2026-08-26 17:29:07"), "checksum=0\n"), "", payments.ErrUnavailable},
 		{"NO_SUCH_BILL", "", payments.ErrNothingNew},
 		{"", "", payments.ErrNothingNew},
 		{"404", "", payments.ErrNothingNew},

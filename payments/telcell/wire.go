@@ -99,7 +99,7 @@ type bill struct {
 }
 
 // parseBill reads lines "name=value", split at the first sign since base64 ends with more of them. False when they do
-// not describe an invoice, or say something twice.
+// not describe an invoice, or say something twice, or end before their checksum: a part of a sum is a sum too.
 func parseBill(text, refundedLine string) (bill, bool) {
 	lines := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -112,7 +112,7 @@ func parseBill(text, refundedLine string) (bill, bool) {
 		}
 	}
 	b := bill{invoice: lines["invoice"], status: lines["status"], issued: at(lines["issue_time"]), paid: at(lines["paid_time"])}
-	if !number.MatchString(b.invoice) || b.status == "" {
+	if _, whole := lines["checksum"]; !whole || !number.MatchString(b.invoice) || b.status == "" {
 		return bill{}, false
 	}
 	b.reference, _ = reference(lines["issuer_id"])

@@ -22,8 +22,8 @@ import (
 // Kind names a misbehaviour that can be asked for.
 type Kind string
 
-// The misbehaviours. Throttle, Slow, Down, HTMLError and DropAfterCommit are
-// applied by [Control.Wrap]; the others belong to the stand-in, which asks for
+// The misbehaviours. Throttle, Slow, Down, HTMLError, DropAfterCommit, HTMLPage and
+// Truncated are applied by [Control.Wrap]; the others belong to the stand-in, which asks for
 // them with [Control.Take].
 const (
 	Throttle        Kind = "throttle"          // answer as the real limit would
@@ -35,10 +35,12 @@ const (
 	Forge           Kind = "forge"             // deliver a notice with a wrong signature
 	Revoke          Kind = "revoke"            // tokens die
 	HTMLError       Kind = "html_error"        // 403 with an nginx HTML page
+	HTMLPage        Kind = "html_page"         // do the work, then answer 200 with an HTML page
+	Truncated       Kind = "truncated"         // do the work, then answer with the first half of the body, as if it were whole
 )
 
 var kinds = map[Kind]bool{Throttle: true, Slow: true, Down: true, DropAfterCommit: true,
-	Duplicate: true, Reorder: true, Forge: true, Revoke: true, HTMLError: true}
+	Duplicate: true, Reorder: true, Forge: true, Revoke: true, HTMLError: true, HTMLPage: true, Truncated: true}
 
 // Fault is one order to misbehave, for the next Count matching requests.
 type Fault struct {
@@ -214,7 +216,36 @@ func (c *Control) serve(rec *recorder, r *http.Request, what string, api http.Ha
 		rec.status = 0
 		panic(http.ErrAbortHandler)
 	}
+	if _, ok := c.Take(HTMLPage, what); ok {
+		api.ServeHTTP(&discard{header: http.Header{}}, r)
+		rec.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(rec, "<!doctype html><html><head><title>Please wait</title></head><body>Checking your browser</body></html>")
+		return
+	}
+	if _, ok := c.Take(Truncated, what); ok {
+		whole := &kept{header: rec.Header(), status: http.StatusOK}
+		api.ServeHTTP(whole, r)
+		rec.Header().Del("Content-Length")
+		rec.WriteHeader(whole.status)
+		_, _ = rec.Write(whole.body[:len(whole.body)/2])
+		return
+	}
 	api.ServeHTTP(rec, r)
+}
+
+// kept holds an answer back.
+type kept struct {
+	header http.Header
+	status int
+	body   []byte
+}
+
+func (k *kept) Header() http.Header    { return k.header }
+func (k *kept) WriteHeader(status int) { k.status = status }
+
+func (k *kept) Write(p []byte) (int, error) {
+	k.body = append(k.body, p...)
+	return len(p), nil
 }
 
 // Handler answers the control API; mount it at /_control/ (the prefix is kept in the path).
