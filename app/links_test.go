@@ -84,3 +84,17 @@ func TestALinkTakesMoneyWhileItIsOpen(t *testing.T) {
 		}},
 	})
 }
+
+func TestTheCustomerDoesNotChooseWhatIsPaid(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	for _, a := range s.accounts {
+		in := a.owes("1")
+		chosen := "amount=1&minor=1&currency=USD&tenant=" + s.accounts["kommo"].ID + "&invoice=other&acquirer=stripe&paid=true"
+		got := a.send(http.MethodPost, in.Url+"/pay?"+chosen, chosen, "Content-Type", "application/x-www-form-urlencoded")
+		require.Equal(t, http.StatusSeeOther, got.Status)
+		require.Len(t, a.books(in), 1)
+		require.Equal(t, [2]any{in.Amount.Minor, in.Amount.Currency}, [2]any{a.books(in)[0].Amount, a.books(in)[0].Currency})
+		require.Equal(t, "vpos_am", a.get(in.Id).Attempts[0].Acquirer)
+	}
+}

@@ -138,3 +138,23 @@ func TestMoneyThatNamesNoAttemptIsInTheLedger(t *testing.T) {
 		return err
 	})
 }
+
+func TestALinkDoesNotRunOutWhileTheAcquirerCannotBeAsked(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("1", 30_000)
+	a := s.Try(in)
+	s.Till.Away(true)
+	s.Clock = in.ExpiresAt
+	_, err := s.Expire(t.Context(), s.ID, in.ID)
+	require.ErrorIs(t, err, payments.ErrUnavailable)
+	require.Equal(t, state.AwaitingPayment, s.Read(in.ID).Status)
+	s.Till.Away(false)
+	s.Tell(a, payments.Observation{Status: state.Authorized})
+	_, err = s.Expire(t.Context(), s.ID, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, state.AwaitingPayment, s.Read(in.ID).Status, "nor while it says that it is about to take the money")
+	s.Tell(a, payments.Observation{Status: state.AttemptCancelled})
+	_, err = s.Expire(t.Context(), s.ID, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, state.Expired, s.Read(in.ID).Status)
+}
