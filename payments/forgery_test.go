@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -17,6 +18,7 @@ import (
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/ameria"
 	"github.com/dealpay/dealpay/payments/fastshift"
+	"github.com/dealpay/dealpay/payments/hooks"
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/payments/stripe"
 	"github.com/dealpay/dealpay/payments/vposam"
@@ -264,3 +266,57 @@ func TestAmeriabankSendsNothingSoNothingIsTaken(t *testing.T) {
 		return nil
 	})
 }
+
+// TestLogsAndTheTrailCarryNoSecret lets everything go wrong that is logged, and looks for the tenant's secrets in what is
+// written down.
+func TestLogsAndTheTrailCarryNoSecret(t *testing.T) {
+	for _, key := range slices.Sorted(maps.Keys(rigs)) {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			d := newDesk(t, key)
+			var mu sync.Mutex
+			var written bytes.Buffer
+			log := slog.New(slog.NewTextHandler(writer(func(p []byte) (int, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return written.Write(p)
+			}), &slog.HandlerOptions{Level: slog.LevelDebug}))
+			d.Log, d.ours = log, hooks.Handler(d.Service, d.Now, log)
+			in := d.Invoice("1", 1_500_000)
+			for _, kind := range []standintest.Kind{standintest.Down, standintest.HTMLPage, standintest.Truncated, standintest.DropAfterCommit} {
+				require.NoError(t, d.control.Order(standintest.Fault{Kind: kind}))
+				_, err := d.Pay(t.Context(), d.ID, in.ID, "token", key, "en")
+				log.Info("paying", "err", err)
+				log.Info("checking", "err", d.CheckInvoice(t.Context(), d.ID, in.ID))
+				for left := true; left; { // Idram is asked nothing
+					_, left = d.control.Take(kind, "")
+				}
+			}
+			if key != ameria.Key {
+				_, genuine := d.paid(0)
+				for _, l := range []letter{unsigned(genuine), genuine} {
+					d.hand(l)
+				}
+				d.work()
+			}
+			d.In(func(ctx context.Context, tx *tenants.Tx) error {
+				var trail string
+				err := tx.QueryRow(ctx, `SELECT coalesce((SELECT string_agg(evidence::text, ' ') FROM audit), '') || coalesce((SELECT string_agg(evidence::text, ' ') FROM facts), '')`).Scan(&trail)
+				log.Info(trail)
+				return err
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			require.Contains(t, written.String(), "acquirer", "something was written down")
+			for _, c := range d.Providers[key].Describe().Credentials {
+				if value := d.credentials[c.Key]; c.Secret && value != "" {
+					require.NotContains(t, written.String(), value, c.Key)
+				}
+			}
+		})
+	}
+}
+
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
