@@ -39,6 +39,11 @@ func (a *account) own(deal, troubled string) property {
 	require.Equal(a, http.StatusOK, a.api(http.MethodPost, "/exceptions/"+first.Id+"/resolve",
 		map[string]any{"decision": "move", "reason": "Paid by the wrong link", "invoice": target.Number}).Status)
 	move := a.text(`SELECT ref FROM facts WHERE kind = 'moved_in' AND invoice_id = $1`, target.Id)
+	settled := a.owes(troubled)
+	a.pays(a.press(settled), "wrong_amount", 1)
+	a.becomes(settled, "manual_review")
+	require.Equal(a, http.StatusOK, a.resolve(a.exceptions(troubled)[0], "accept").Status)
+	decision := (*a.get(settled.Id).Decisions)[0].Id
 	again := a.owes(troubled)
 	a.pays(a.press(again), "wrong_amount", 1)
 	a.becomes(again, "manual_review")
@@ -53,7 +58,7 @@ func (a *account) own(deal, troubled string) property {
 		return err
 	}))
 	p.promise = a.number(`SELECT max(id) FROM outbox`)
-	p.fields = map[string]string{"invoices": p.invoice.Id, "deals": deal, "exceptions": p.exception, "payments": p.payment, "api-keys": p.key, "moves": move, "reconciliations": run, "people": person}
+	p.fields = map[string]string{"invoices": p.invoice.Id, "deals": deal, "exceptions": p.exception, "payments": p.payment, "api-keys": p.key, "moves": move, "decisions": decision, "reconciliations": run, "people": person}
 	return p
 }
 
