@@ -95,6 +95,7 @@ func TestPaidIsNeverOverwrittenByALesserFact(t *testing.T) {
 		}
 		for _, a := range before.Attempts {
 			i := slices.IndexFunc(after.Attempts, func(b AttemptPicture) bool { return a.ID == b.ID })
+			a.undone, a.Voided = after.Attempts[i].undone, after.Attempts[i].Voided // that the bank undid it is added, and erases nothing
 			if a.Status == AttemptPaid && !reflect.DeepEqual(a, after.Attempts[i]) {
 				t.Fatalf("%+v became %+v", a, after.Attempts[i])
 			}
@@ -106,9 +107,12 @@ func TestMoneyOnlyGrowsUntilAPersonReverses(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		facts := rapid.SliceOfN(anyFact(), 0, 12).Draw(t, "facts")
 		more := anyFact().Draw(t, "more")
-		// An acquirer takes one attempt's money in one currency; two would be contradicting evidence, not more of it.
+		// An acquirer takes one attempt's money in one currency, and a dispute or a person's deed has one currency, too; two would
+		// be contradicting evidence, not more of it.
 		if more.Kind == Reversed || more.Kind == RefundFailed || more.Kind == MovedOut || more.Kind == MoveUndone || more.Kind == Observed && !sameCurrency(facts, more) ||
-			more.Kind == Received && slices.ContainsFunc(facts, func(f Fact) bool { return f.Ref == more.Ref }) {
+			slices.ContainsFunc(facts, func(f Fact) bool {
+				return f.Ref == more.Ref && (more.Kind == Received || f.Kind == more.Kind && f.Amount.Currency != more.Amount.Currency)
+			}) {
 			t.Skip("takes back, or contradicts")
 		}
 		before, after := Fold(owed, facts), Fold(owed, append(slices.Clone(facts), more))
