@@ -188,3 +188,18 @@ func TestAForgedNoticeChangesNothing(t *testing.T) {
 	a.quiet()
 	require.Equal(t, before, a.print())
 }
+
+func TestSettingsThatNameNothingNewOfTheCRMAreKeptWithoutIt(t *testing.T) {
+	t.Parallel()
+	everywhere(t, newScene(t), func(a *account) {
+		pipeline, fresh, mapped, _, _, _ := a.places()
+		a.sets(func(s *api.Settings) { s.Stages = map[string]map[string]string{pipeline: {"paid": mapped}} })
+		a.down()
+		a.sets(func(s *api.Settings) { s.Merchant = "Renamed" })
+		now := want[api.SettingsView](a.scene, http.StatusOK, a.api(http.MethodGet, "/settings", nil)).Settings
+		require.Equal(a, "Renamed", now.Merchant)
+		require.Equal(a, map[string]map[string]string{pipeline: {"paid": mapped}}, now.Stages)
+		now.Stages = map[string]map[string]string{pipeline: {"paid": fresh}}
+		require.Equal(a, http.StatusServiceUnavailable, a.api(http.MethodPut, "/settings", now).Status, "another stage must be one of the CRM's")
+	})
+}

@@ -284,19 +284,27 @@ func Conflict(err error, constraint string) bool {
 	return errors.As(err, &pg) && pg.ConstraintName == constraint
 }
 
+// firstOfEach is the first promise of a kind that is due and unclaimed, of each tenant that has any: one index look for each of
+// these tenants, however many promises they have.
+func firstOfEach(kind string) string {
+	next := `SELECT tenant_id, id, due_at, relayed_at FROM outbox WHERE kind = '` + kind + `' AND done_at IS NULL AND dead_at IS NULL AND due_at <= $1
+		AND (claimed_until IS NULL OR claimed_until < $1) %s ORDER BY tenant_id, due_at LIMIT 1`
+	return kind + ` AS ((` + fmt.Sprintf(next, "") + `) UNION ALL
+		SELECT o.* FROM ` + kind + ` CROSS JOIN LATERAL (` + fmt.Sprintf(next, "AND tenant_id > "+kind+".tenant_id") + `) o)`
+}
+
+// dueSQL chooses what to remind of. Of pushes and reviews, of which one reminder answers all of a tenant's, it takes one; of
+// everything else, each tenant's first before anybody's second.
+var dueSQL = `WITH RECURSIVE ` + firstOfEach("push") + `, ` + firstOfEach("review") + `, other AS MATERIALIZED (
+		SELECT tenant_id, id, due_at, relayed_at, row_number() OVER (PARTITION BY tenant_id, kind ORDER BY due_at, id) AS n FROM outbox
+		WHERE kind NOT IN ('push', 'review') AND done_at IS NULL AND dead_at IS NULL AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until < $1)),
+	due AS (SELECT *, 1 AS n FROM push UNION ALL SELECT *, 1 FROM review UNION ALL SELECT * FROM other)
+	SELECT tenant_id::text, id FROM due WHERE relayed_at IS NULL OR relayed_at < $2 ORDER BY n, due_at LIMIT $3`
+
 // Due lists open promises that are due, unclaimed, and of which no reminder was sent since quiet; it notes that one
-// is sent now. It is the relay's only look at the database. Of the pushes to one CRM account it lists one, because one
-// reminder wakes the lane; of everything else, each tenant's first before anybody's second, so that a tenant with a flood
-// of work keeps nobody's reminder waiting.
+// is sent now. It is the relay's only look at the database. A tenant with a flood of work keeps nobody's reminder waiting.
 func (db *DB) Due(ctx context.Context, now time.Time, quiet time.Duration, limit int) ([]Reminder, error) {
-	rows, err := db.relay.Query(ctx, `
-		WITH due AS MATERIALIZED (
-			SELECT tenant_id, id, kind, due_at, relayed_at, row_number() OVER (PARTITION BY tenant_id, kind ORDER BY due_at, id) AS n
-			FROM outbox
-			WHERE done_at IS NULL AND dead_at IS NULL AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until < $1))
-		SELECT tenant_id::text, id FROM due
-		WHERE (kind <> 'push' OR n = 1) AND (relayed_at IS NULL OR relayed_at < $2)
-		ORDER BY n, due_at LIMIT $3`, now, now.Add(-quiet), limit)
+	rows, err := db.relay.Query(ctx, dueSQL, now, now.Add(-quiet), limit)
 	if err != nil {
 		return nil, err
 	}

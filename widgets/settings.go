@@ -152,15 +152,17 @@ func (s *Service) PutSettings(c *gin.Context) {
 		err = checkSettings(in)
 	}
 	ctx := c.Request.Context()
-	var pipelines []crm.Pipeline
-	if err == nil && len(in.Stages)+len(value(in.Fields)) > 0 {
-		if pipelines, err = s.pipelines(ctx, w); err == nil {
-			err = mapping.Check(in.Stages, pipelines)
-		}
+	var was tenants.Settings
+	if err == nil {
+		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			me, err := tx.Me(ctx)
+			was = me.Settings
+			return err
+		})
 	}
 	var fields *chosen
-	if err == nil && in.Fields != nil {
-		fields, err = s.choose(ctx, w, *in.Fields, pipelines)
+	if err == nil {
+		fields, err = s.mapped(ctx, w, in, was)
 	}
 	if err == nil {
 		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
@@ -184,28 +186,38 @@ func (s *Service) PutSettings(c *gin.Context) {
 	c.JSON(http.StatusOK, in)
 }
 
+// mapped checks stages and fields against the CRM's, and returns the fields; nil leaves them as they are. What did not change is
+// not checked, so that the rest can be kept when the CRM does not answer, or a stage or field was deleted there.
+func (s *Service) mapped(ctx context.Context, w caller, in api.Settings, was tenants.Settings) (*chosen, error) {
+	same := maps.Equal[map[string]string, map[string]string]
+	stages := len(in.Stages) > 0 && !maps.EqualFunc(in.Stages, was.Stages, same)
+	wanted := mapping.Fields(value(in.Fields)).Trim()
+	fields := len(wanted) > 0 && !maps.EqualFunc(wanted, was.Fields, same)
+	var pipelines []crm.Pipeline
+	var err error
+	if stages || fields {
+		pipelines, err = s.pipelines(ctx, w)
+	}
+	if err == nil && stages {
+		err = mapping.Check(in.Stages, pipelines)
+	}
+	switch {
+	case err == nil && fields:
+		return s.choose(ctx, w, wanted, pipelines)
+	case err == nil && in.Fields != nil && len(wanted) == 0:
+		return &chosen{}, nil
+	}
+	return nil, err
+}
+
 // chosen are fields that a tenant's values are written to, and their types.
 type chosen struct {
 	fields map[string]map[string]string
 	types  map[string]string
 }
 
-// choose checks fields against the CRM's; nil means that they are as they were, so that settings can be kept also when one
-// of them was deleted there.
+// choose checks fields against the CRM's.
 func (s *Service) choose(ctx context.Context, w caller, in mapping.Fields, pipelines []crm.Pipeline) (*chosen, error) {
-	in = in.Trim()
-	if len(in) == 0 {
-		return &chosen{}, nil
-	}
-	same := false
-	err := s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-		me, err := tx.Me(ctx)
-		same = maps.EqualFunc(in, me.Settings.Fields, maps.Equal[map[string]string, map[string]string])
-		return err
-	})
-	if err != nil || same {
-		return nil, err
-	}
 	own, err := s.ownFields(ctx, w)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,8 @@ type Service struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 
-	reads singleflight.Group // of deals: many callers at once cost the CRM one request
+	reads    singleflight.Group // of deals: many callers at once cost the CRM one request
+	glimpses glimpses
 }
 
 // Room is how much of a CRM's rate limit an account has left.
