@@ -36,8 +36,10 @@ func Open(ctx context.Context, url string, conns int, sealer *Sealer) (*DB, erro
 	if err != nil {
 		return nil, err
 	}
-	// The relay's one question is about a table that may grow a thousandfold within a minute: a plan is good for once only.
-	relay, err := pool(ctx, url, "dealpay_relay", 2, map[string]string{"plan_cache_mode": "force_custom_plan"})
+	// The relay asks about a table that may grow a thousandfold before the database has counted its rows: a plan is good for once
+	// only, and follows the indexes that were made for it.
+	relay, err := pool(ctx, url, "dealpay_relay", 2, map[string]string{"plan_cache_mode": "force_custom_plan", "enable_seqscan": "off", "enable_sort": "off",
+		"enable_incremental_sort": "off"})
 	if err != nil {
 		app.Close()
 		return nil, err
@@ -57,6 +59,7 @@ func pool(ctx context.Context, url, role string, conns int, settings map[string]
 	config.ConnConfig.RuntimeParams["role"] = role
 	config.ConnConfig.RuntimeParams["application_name"] = role
 	config.ConnConfig.RuntimeParams["statement_timeout"] = "30000"
+	config.ConnConfig.RuntimeParams["jit"] = "off" // compiling takes longer than any of our statements
 	maps.Copy(config.ConnConfig.RuntimeParams, settings)
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
 	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
@@ -294,11 +297,15 @@ func firstOfEach(kind string) string {
 }
 
 // dueSQL chooses what to remind of. Of pushes and reviews, of which one reminder answers all of a tenant's, it takes one; of
-// everything else, each tenant's first before anybody's second.
+// everything else, each tenant's first before anybody's second; the order of the inner look keeps it to what is due, also before
+// the database has counted its rows.
 var dueSQL = `WITH RECURSIVE ` + firstOfEach("push") + `, ` + firstOfEach("review") + `, other AS MATERIALIZED (
-		SELECT tenant_id, id, due_at, relayed_at, row_number() OVER (PARTITION BY tenant_id, kind ORDER BY due_at, id) AS n FROM outbox
-		WHERE kind NOT IN ('push', 'review') AND done_at IS NULL AND dead_at IS NULL AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until < $1)),
-	due AS (SELECT *, 1 AS n FROM push UNION ALL SELECT *, 1 FROM review UNION ALL SELECT * FROM other)
+		SELECT tenant_id, id, kind, due_at, relayed_at FROM outbox
+		WHERE kind NOT IN ('push', 'review') AND done_at IS NULL AND dead_at IS NULL AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until < $1)
+			AND (relayed_at IS NULL OR relayed_at < $2)
+		ORDER BY due_at LIMIT 10000),
+	due AS (SELECT *, 1 AS n FROM push UNION ALL SELECT *, 1 FROM review UNION ALL
+		SELECT tenant_id, id, due_at, relayed_at, row_number() OVER (PARTITION BY tenant_id, kind ORDER BY due_at, id) FROM other)
 	SELECT tenant_id::text, id FROM due WHERE relayed_at IS NULL OR relayed_at < $2 ORDER BY n, due_at LIMIT $3`
 
 // Due lists open promises that are due, unclaimed, and of which no reminder was sent since quiet; it notes that one
@@ -317,11 +324,11 @@ func (db *DB) Due(ctx context.Context, now time.Time, quiet time.Duration, limit
 	}); err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	// Whoever holds a row works on it: it needs no reminder.
+	// Whoever holds a row works on it: it needs no reminder. One too many, for what was kept a moment ago, does no harm.
 	rows, err = db.relay.Query(ctx, `
 		UPDATE outbox SET relayed_at = $1
 		WHERE (tenant_id, id) IN (SELECT tenant_id, id FROM outbox JOIN unnest($2::uuid[], $3::bigint[]) AS chosen(tenant_id, id) USING (tenant_id, id)
-			WHERE done_at IS NULL FOR UPDATE OF outbox SKIP LOCKED)
+			FOR UPDATE OF outbox SKIP LOCKED)
 		RETURNING tenant_id::text, id, kind, due_at`, now, owners, ids)
 	if err != nil {
 		return nil, err
