@@ -96,7 +96,7 @@ func Take(ctx context.Context, tx *tenants.Tx, kind Kind, id int64, owner uuid.U
 			SELECT id FROM outbox
 			WHERE kind = $1 AND ($2 = 0 OR id = $2) AND done_at IS NULL AND dead_at IS NULL AND due_at <= $4
 				AND (claimed_until IS NULL OR (claimed_until < $4 AND claimed_by IS DISTINCT FROM $3))
-			ORDER BY due_at, id LIMIT $6 FOR UPDATE SKIP LOCKED)
+			ORDER BY due_at LIMIT $6 FOR UPDATE SKIP LOCKED)
 		RETURNING id, kind, key, seq, attempts, failing_since, claimed_by, due_at`,
 		string(kind), id, owner, now, now.Add(lease), limit)
 }
