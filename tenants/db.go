@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -85,11 +87,13 @@ func (db *DB) Sealer() *Sealer { return db.sealer }
 // Tx is one transaction of one tenant. Only DB.In and DB.Lightly make it. A round trip to the database costs more than most
 // statements: what nobody waits for is queued, and leaves together with the next statement that somebody waits for.
 type Tx struct {
-	tx        pgx.Tx
+	conn      *pgxpool.Conn
 	tenant    ID
 	sealer    *Sealer
-	queue     *pgx.Batch
+	queue     *pgx.Batch // begins with BEGIN
 	reminders []Reminder
+	begun     bool // something was sent
+	judged    bool // a queued statement may be refused by what it changes
 }
 
 // Tenant is whose transaction this is.
@@ -101,6 +105,7 @@ func (tx *Tx) Later(sql string, args ...any) { tx.queue.Queue(sql, args...) }
 
 // Must is Later for a statement that has to change a row: if it changes none, otherwise is the error.
 func (tx *Tx) Must(otherwise error, sql string, args ...any) {
+	tx.judged = true
 	tx.queue.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
 		if tag.RowsAffected() == 0 {
 			return otherwise
@@ -131,14 +136,14 @@ func (tx *Tx) Flush(ctx context.Context) error {
 		return nil
 	}
 	queue := tx.queue
-	tx.queue = &pgx.Batch{}
-	return tx.tx.SendBatch(ctx, queue).Close()
+	tx.queue, tx.begun, tx.judged = &pgx.Batch{}, true, false
+	return tx.conn.SendBatch(ctx, queue).Close()
 }
 
 // Exec runs a statement.
 func (tx *Tx) Exec(ctx context.Context, sql string, args ...any) (tag pgconn.CommandTag, err error) {
 	if tx.queue.Len() == 0 {
-		return tx.tx.Exec(ctx, sql, args...)
+		return tx.conn.Exec(ctx, sql, args...)
 	}
 	tx.queue.Queue(sql, args...).Exec(func(done pgconn.CommandTag) error {
 		tag = done
@@ -152,21 +157,24 @@ func (tx *Tx) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, err
 	if err := tx.Flush(ctx); err != nil {
 		return nil, err
 	}
-	return tx.tx.Query(ctx, sql, args...)
+	return tx.conn.Query(ctx, sql, args...)
 }
 
-// QueryRow runs a query of one row.
+// QueryRow runs a query of one row when the row is scanned.
 func (tx *Tx) QueryRow(ctx context.Context, sql string, args ...any) pgx.Row {
-	if err := tx.Flush(ctx); err != nil {
-		return noRow{err}
+	if tx.queue.Len() == 0 {
+		return tx.conn.QueryRow(ctx, sql, args...)
 	}
-	return tx.tx.QueryRow(ctx, sql, args...)
+	return queuedRow(func(into ...any) error {
+		tx.queue.Queue(sql, args...).QueryRow(func(row pgx.Row) error { return row.Scan(into...) })
+		return tx.Flush(ctx)
+	})
 }
 
-// noRow is the row of a query that was not run.
-type noRow struct{ err error }
+type queuedRow func(into ...any) error
 
-func (r noRow) Scan(...any) error { return r.err }
+// Scan runs the query.
+func (scan queuedRow) Scan(into ...any) error { return scan(into...) }
 
 // Remind notes a promise whose reminder goes out after commit.
 func (tx *Tx) Remind(r Reminder) { tx.reminders = append(tx.reminders, r) }
@@ -178,7 +186,7 @@ func Rows[T any](ctx context.Context, tx *Tx, sql string, args ...any) ([]T, err
 		Ask(tx, &all, sql, args...)
 		return all, tx.Flush(ctx)
 	}
-	rows, err := tx.tx.Query(ctx, sql, args...)
+	rows, err := tx.conn.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -211,69 +219,103 @@ func One[T any](all []T) (T, error) {
 // ErrNobody is returned for a transaction without a tenant.
 var ErrNobody = errors.New("tenants: no tenant")
 
-// In runs fn in a transaction bound to the tenant and commits when fn returns nil. fn may run again after a deadlock or
-// a serialization failure, so it must not call the network. Promises made in it are woken after commit.
+// In runs fn in a transaction bound to the tenant and commits when fn returns nil. fn may run again after a deadlock, a
+// serialization failure or a lost connection, so it must not call the network. Promises made in it are woken after commit.
 func (db *DB) In(ctx context.Context, id ID, fn func(ctx context.Context, tx *Tx) error) error {
-	return db.in(ctx, id, "", fn)
+	return db.in(ctx, id, false, fn)
 }
 
 // Lightly is In for a transaction that commits without waiting for the disk: for claims and signs of life only, which nobody
 // misses after a crash of the database. Their holder meets a claim that is not its own, and records nothing.
 func (db *DB) Lightly(ctx context.Context, id ID, fn func(ctx context.Context, tx *Tx) error) error {
-	return db.in(ctx, id, "; SET LOCAL synchronous_commit TO off", fn)
+	return db.in(ctx, id, true, fn)
 }
 
-func (db *DB) in(ctx context.Context, id ID, also string, fn func(ctx context.Context, tx *Tx) error) error {
+func (db *DB) in(ctx context.Context, id ID, lightly bool, fn func(ctx context.Context, tx *Tx) error) error {
 	if id.Zero() {
 		return ErrNobody
 	}
+	var reminders []Reminder
 	for try := 1; ; try++ {
-		reminders, err := db.once(ctx, id, also, fn)
+		err := db.alive(ctx, func() (certain bool, err error) {
+			reminders, certain, err = db.once(ctx, id, lightly, fn)
+			return certain, err
+		})
 		if err == nil {
-			if db.Wake != nil && len(reminders) > 0 {
-				db.Wake(reminders)
-			}
-			return nil
+			break
 		}
 		if try == 4 || !again(err) {
 			return err
 		}
 	}
+	if db.Wake != nil && len(reminders) > 0 {
+		db.Wake(reminders)
+	}
+	return nil
 }
 
-func (db *DB) once(ctx context.Context, id ID, also string, fn func(context.Context, *Tx) error) ([]Reminder, error) {
-	bound := pgx.TxOptions{BeginQuery: "BEGIN; SELECT set_config('app.tenant_id', '" + id.String() + "', true)" + also} // one round trip; an ID is a UUID
-	var raw pgx.Tx
-	err := db.begun(ctx, func() (err error) {
-		raw, err = db.app.BeginTx(ctx, bound)
-		return err
-	})
+// once runs fn in a transaction. certain is false when nobody knows whether it was committed.
+func (db *DB) once(ctx context.Context, id ID, lightly bool, fn func(context.Context, *Tx) error) (reminders []Reminder, certain bool, err error) {
+	conn, err := db.app.Acquire(ctx)
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
-	defer func() { _ = raw.Rollback(ctx) }() // nothing, once it is committed
-	tx := &Tx{tx: raw, tenant: id, sealer: db.sealer, queue: &pgx.Batch{}}
+	tx := &Tx{conn: conn, tenant: id, sealer: db.sealer, queue: &pgx.Batch{}}
+	defer tx.end(ctx)
+	tx.Later(`BEGIN`)
+	tx.Later(`SELECT set_config('app.tenant_id', $1, true)`, id.String())
+	if lightly {
+		tx.Later(`SET LOCAL synchronous_commit TO off`)
+	}
+	opening := tx.queue.Len()
 	if err := fn(ctx, tx); err != nil {
-		return nil, err
+		return nil, true, err
 	}
-	if err := tx.Flush(ctx); err != nil {
-		return nil, err
+	if !tx.begun && tx.queue.Len() == opening {
+		return tx.reminders, true, nil // it asked for nothing
 	}
-	return tx.reminders, raw.Commit(ctx)
+	if tx.judged { // its verdict comes before the commit; whatever else fails stops what follows it by itself
+		if err := tx.Flush(ctx); err != nil {
+			return nil, true, err
+		}
+	}
+	tx.queue.Queue(`COMMIT`).Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" {
+			return pgx.ErrTxCommitRollback
+		}
+		return nil
+	})
+	return tx.reminders, false, tx.Flush(ctx)
 }
 
-// begun tries what reads or begins until a connection answers: those that a restart of the database cut stay in the pool until
-// somebody uses them. What cannot be connected anew is an error at once.
-func (db *DB) begun(ctx context.Context, try func() error) error {
+// end rolls back what was not committed and gives the connection back; the pool closes one that is still in a transaction.
+func (tx *Tx) end(ctx context.Context) {
+	if conn := tx.conn.Conn().PgConn(); !conn.IsClosed() && conn.TxStatus() != 'I' {
+		_, _ = tx.conn.Exec(ctx, `ROLLBACK`)
+	}
+	tx.conn.Release()
+}
+
+// alive tries until a connection answers: those that a restart of the database cut stay in the pool until somebody uses them.
+// What cannot be connected anew is an error at once, and so is what may have been done.
+func (db *DB) alive(ctx context.Context, try func() (certain bool, err error)) error {
 	for left := db.app.Config().MaxConns; ; left-- {
-		err := try()
-		var refused *pgconn.ConnectError
-		var answer *pgconn.PgError
-		cut := err != nil && !errors.Is(err, pgx.ErrNoRows) && !errors.As(err, &refused) && (!errors.As(err, &answer) || answer.Severity == "FATAL")
-		if !cut || ctx.Err() != nil || left == 0 {
+		certain, err := try()
+		if err == nil || !certain || left == 0 || ctx.Err() != nil || !cut(err) {
 			return err
 		}
 	}
+}
+
+// cut says whether err is a connection that was there and is lost.
+func cut(err error) bool {
+	var answer *pgconn.PgError
+	if errors.As(err, &answer) {
+		return answer.Code == "57P01" || answer.Code == "57P02" // the server was told to end
+	}
+	var refused *pgconn.ConnectError
+	var broken net.Error
+	return !errors.As(err, &refused) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &broken) || pgconn.SafeToRetry(err))
 }
 
 func again(err error) bool {

@@ -33,8 +33,8 @@ func hash(key string) []byte {
 // Enter turns a key into the tenant it belongs to and what it refers to there. Error: ErrNoDoor.
 func (db *DB) Enter(ctx context.Context, door Door, key string) (ID, string, error) {
 	var tenant, ref string
-	err := db.begun(ctx, func() error {
-		return db.app.QueryRow(ctx, `SELECT tenant::text, ref FROM doors WHERE kind = $1 AND key_hash = $2`, string(door), hash(key)).Scan(&tenant, &ref)
+	err := db.alive(ctx, func() (bool, error) {
+		return true, db.app.QueryRow(ctx, `SELECT tenant::text, ref FROM doors WHERE kind = $1 AND key_hash = $2`, string(door), hash(key)).Scan(&tenant, &ref)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ID{}, "", ErrNoDoor
