@@ -285,7 +285,8 @@ func (db *DB) once(ctx context.Context, id ID, lightly bool, fn func(context.Con
 		}
 		return nil
 	})
-	return tx.reminders, false, tx.Flush(ctx)
+	err = tx.Flush(ctx) // may add reminders
+	return tx.reminders, false, err
 }
 
 // end rolls back what was not committed and gives the connection back; the pool closes one that is still in a transaction.

@@ -260,26 +260,11 @@ func (s *Service) RecordPayment(c *gin.Context) {
 
 // ReversePayment answers POST /payments/{id}/reverse.
 func (s *Service) ReversePayment(c *gin.Context) {
-	id, err := uuid.Parse(c.Param("id"))
-	var in api.ReasonRequest
-	if err != nil {
-		err = payments.ErrNotFound
-	} else {
-		_, err = decode(c, &in)
-	}
 	w := who(c)
-	if err == nil && w.deal != "" {
-		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-			invoice, err := payments.InvoiceOf(ctx, tx, id)
-			if err == nil {
-				err = w.may(ctx, tx, invoice)
-			}
-			return err
-		})
-	}
+	id, reason, err := s.undoing(c, w.ofInvoice(payments.InvoiceOf))
 	var after payments.Invoice
 	if err == nil {
-		after, err = s.Payments.Reverse(c.Request.Context(), w.tenant, w.by, id, in.Reason)
+		after, err = s.Payments.Reverse(c.Request.Context(), w.tenant, w.by, id, reason)
 	}
 	s.answerPayment(c, http.StatusOK, id.String(), after, err)
 }

@@ -199,54 +199,54 @@ func (s *Service) ListWithoutReceipt(c *gin.Context) {
 	c.JSON(http.StatusOK, page)
 }
 
+// undoing reads what a person takes back and why. within refuses what is not of the deal that a card's session may reach.
+func (s *Service) undoing(c *gin.Context, within func(context.Context, *tenants.Tx, uuid.UUID) error) (uuid.UUID, string, error) {
+	id, err := uuid.Parse(c.Param("id"))
+	if err != nil {
+		return id, "", payments.ErrNotFound
+	}
+	var in api.ReasonRequest
+	if _, err := decode(c, &in); err != nil || who(c).deal == "" {
+		return id, in.Reason, err
+	}
+	return id, in.Reason, s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error { return within(ctx, tx, id) })
+}
+
+// ofInvoice is within of [Service.undoing] for what belongs to the invoice that find names.
+func (w caller) ofInvoice(find func(context.Context, *tenants.Tx, uuid.UUID) (uuid.UUID, error)) func(context.Context, *tenants.Tx, uuid.UUID) error {
+	return func(ctx context.Context, tx *tenants.Tx, id uuid.UUID) error {
+		invoice, err := find(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		return w.may(ctx, tx, invoice)
+	}
+}
+
 // UndoMove answers POST /moves/{id}/undo.
 func (s *Service) UndoMove(c *gin.Context) {
-	w, ctx := who(c), c.Request.Context()
-	id, err := uuid.Parse(c.Param("id"))
-	var in api.ReasonRequest
-	if err != nil {
-		err = payments.ErrNotFound
-	} else {
-		_, err = decode(c, &in)
-	}
-	if err == nil && w.deal != "" {
-		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-			deals, err := payments.MoveDeals(ctx, tx, id)
-			if err == nil && !slices.Contains(deals, w.deal) {
-				err = payments.ErrNotFound
-			}
-			return err
-		})
-	}
+	w := who(c)
+	id, reason, err := s.undoing(c, func(ctx context.Context, tx *tenants.Tx, id uuid.UUID) error {
+		deals, err := payments.MoveDeals(ctx, tx, id)
+		if err == nil && !slices.Contains(deals, w.deal) {
+			err = payments.ErrNotFound
+		}
+		return err
+	})
 	var from payments.Invoice
 	if err == nil {
-		from, err = s.Payments.UndoMove(ctx, w.tenant, w.by, id, in.Reason)
+		from, err = s.Payments.UndoMove(c.Request.Context(), w.tenant, w.by, id, reason)
 	}
 	s.answerInvoice(c, http.StatusOK, from, err)
 }
 
 // UndoDecision answers POST /decisions/{id}/undo.
 func (s *Service) UndoDecision(c *gin.Context) {
-	w, ctx := who(c), c.Request.Context()
-	id, err := uuid.Parse(c.Param("id"))
-	var in api.ReasonRequest
-	if err != nil {
-		err = payments.ErrNotFound
-	} else {
-		_, err = decode(c, &in)
-	}
-	if err == nil && w.deal != "" {
-		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-			invoice, err := payments.DecidedOn(ctx, tx, id)
-			if err == nil {
-				err = w.may(ctx, tx, invoice)
-			}
-			return err
-		})
-	}
+	w := who(c)
+	id, reason, err := s.undoing(c, w.ofInvoice(payments.DecidedOn))
 	var after payments.Invoice
 	if err == nil {
-		after, err = s.Payments.UndoDecision(ctx, w.tenant, w.by, id, in.Reason)
+		after, err = s.Payments.UndoDecision(c.Request.Context(), w.tenant, w.by, id, reason)
 	}
 	s.answerInvoice(c, http.StatusOK, after, err)
 }
