@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ var (
 	forManagers = []string{"GET /card", "POST /invoices", "GET /invoices", "GET /invoices/:id", "PATCH /invoices/:id", "POST /invoices/:id/send",
 		"POST /invoices/:id/cancel", "POST /invoices/:id/check", "GET /invoices/:id/history", "GET /deals/:deal_id", "GET /exceptions",
 		"POST /exceptions/:id/resolve", "POST /decisions/:id/undo", "POST /invoices/:id/replace", "GET /invoices/:id/message", "POST /deals/:deal_id/plan"}
-	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports", "GET /settings", "GET /people",
+	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "GET /acts", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports", "GET /settings", "GET /people",
 		"GET /reconciliations", "POST /reconciliations", "GET /reconciliations/:id", "POST /reconciliations/:id/mismatches/:n", "POST /registers",
 		"GET /registers/:acquirer/mapping", "PUT /registers/:acquirer/mapping", "POST /periods/:month/lock",
 		"GET /mismatches", "GET /registers", "GET /periods"}, forManagers...)
@@ -91,6 +92,60 @@ func TestAPersonDecidesWhatTheirRoleAllows(t *testing.T) {
 	require.Equal(t, http.StatusOK, manager.resolve(a.exceptions("1")[0], "accept").Status)
 	require.NotContains(t, manager.get(in.Id).Can, api.InvoiceCanRefund, "what may not be done is not offered")
 	require.NotContains(t, manager.get(in.Id).Can, api.InvoiceCanRecord)
+}
+
+func TestWhatPersonsSaidAboutMoneyIsListedAndTakenBackByWhoeverMay(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.accounts[crm.AmoCRM]
+	accountant := a.key(tenants.Accountant)
+	list := func(as *account) (kinds []string, items []api.Act) {
+		items = want[api.ActPage](s, http.StatusOK, as.api(http.MethodGet, "/acts", nil)).Items
+		for _, act := range items {
+			kinds = append(kinds, fmt.Sprint(act.Kind, " of ", act.DealId, ", undone ", act.Undone, ", may undo ", act.MayUndo))
+		}
+		return kinds, items
+	}
+	wrong := func(deal string) (api.Invoice, api.Exception) {
+		in := a.owes(deal)
+		s.pays(s.press(in), "wrong_amount", 1)
+		a.becomes(in, "manual_review")
+		return in, a.exceptions(deal)[0]
+	}
+	accepted, e := wrong("1")
+	require.Equal(t, http.StatusOK, a.resolve(e, "accept").Status)
+	_, e = wrong("2")
+	require.Equal(t, http.StatusOK, a.resolve(e, "write_off").Status)
+	cash := a.owes("3")
+	a.receive(cash, owed)
+	target := a.owes("5")
+	_, e = wrong("4")
+	moved := a.api(http.MethodPost, "/exceptions/"+e.Id+"/resolve", map[string]any{"decision": "move", "reason": "Wrong link", "invoice": target.Number})
+	require.Equal(t, http.StatusOK, moved.Status, string(moved.Body))
+
+	kinds, acts := list(a)
+	require.Equal(t, []string{"move of 4, undone false, may undo true", "payment of 3, undone false, may undo true",
+		"write_off of 2, undone false, may undo true", "accept of 1, undone false, may undo true"}, kinds, "the newest first")
+	for i, act := range acts {
+		require.NotZero(t, act.Amount.Minor, i)
+		require.NotEmpty(t, act.Reason)
+		require.NotEmpty(t, act.By)
+	}
+	require.Equal(t, [2]string{"receipt 7", accepted.Number}, [2]string{acts[1].Reference, acts[3].InvoiceNumber})
+	kinds, _ = list(accountant)
+	require.Equal(t, []string{"move of 4, undone false, may undo false", "payment of 3, undone false, may undo true",
+		"write_off of 2, undone false, may undo false", "accept of 1, undone false, may undo true"}, kinds)
+	require.Empty(t, want[api.ActPage](s, http.StatusOK, s.accounts[crm.Kommo].api(http.MethodGet, "/acts", nil)).Items, "of this tenant only")
+	refused(s, http.StatusBadRequest, "cursor_unreadable", a.api(http.MethodGet, "/acts?after=x", nil))
+
+	paths := map[api.ActKind]string{api.ActKindMove: "/moves/%s/undo", api.ActKindPayment: "/payments/%s/reverse", api.ActKindWriteOff: "/decisions/%s/undo", api.ActKindAccept: "/decisions/%s/undo"}
+	for _, act := range acts {
+		got := a.api(http.MethodPost, fmt.Sprintf(paths[act.Kind], act.Id), map[string]any{"reason": "By mistake"})
+		require.Equal(t, http.StatusOK, got.Status, string(got.Body))
+	}
+	kinds, _ = list(a)
+	require.Equal(t, []string{"move of 4, undone true, may undo false", "payment of 3, undone true, may undo false",
+		"write_off of 2, undone true, may undo false", "accept of 1, undone true, may undo false"}, kinds)
 }
 
 func TestAnAdministratorSaysWhatAPersonMayDo(t *testing.T) {

@@ -23,12 +23,13 @@ type Linked struct {
 	Test      bool       `db:"test"`
 	CheckedAt *time.Time `db:"checked_at"`
 	CreatedAt time.Time  `db:"created_at"`
+	Denied    []string   `db:"denied"` // rights that the acquirer said this merchant does not have: refund, reversal
 
 	Sealed  []byte `db:"credentials"`
 	HookKey []byte `db:"hook_key"`
 }
 
-const linkedColumns = `id, acquirer, test, checked_at, created_at, credentials, hook_key`
+const linkedColumns = `id, acquirer, test, checked_at, created_at, denied, credentials, hook_key`
 
 // Connections lists the tenant's live acquirers, the first connected first.
 func Connections(ctx context.Context, tx *tenants.Tx) ([]Linked, error) {

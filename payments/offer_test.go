@@ -123,9 +123,19 @@ func TestWhatTheAcquirerDeniesAMerchantIsNotOfferedAgain(t *testing.T) {
 		require.Equal(t, 2, said, "each right once")
 		return err
 	})
+	denied := func() (rights []string) {
+		s.In(func(ctx context.Context, tx *tenants.Tx) error {
+			linked, err := payments.Connections(ctx, tx)
+			rights = linked[0].Denied
+			return err
+		})
+		return rights
+	}
+	require.Equal(t, []string{"refund", "reversal"}, denied(), "an administrator sees it")
 
 	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "till", map[string]string{"key": "new"}, false))
 	methods, partial = ways()
 	require.Equal(t, []payments.RefundMethod{payments.ByAPI}, methods, "other credentials may have other rights")
+	require.Empty(t, denied())
 	require.True(t, partial)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -197,6 +198,37 @@ func (s *Service) ListWithoutReceipt(c *gin.Context) {
 		return
 	}
 	c.JSON(http.StatusOK, page)
+}
+
+// ListActs answers GET /acts.
+func (s *Service) ListActs(c *gin.Context) {
+	before, err := newest(c)
+	w := who(c)
+	page := api.ActPage{Items: []api.Act{}}
+	if err == nil {
+		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			acts, err := payments.Acts(ctx, tx, before, pageSize+1)
+			acts, page.Next = cut(acts, func(a payments.Act) string { return strconv.FormatInt(a.N, 10) })
+			for _, a := range acts {
+				page.Items = append(page.Items, actView(a, w))
+			}
+			return err
+		})
+	}
+	s.answer(c, http.StatusOK, page, err)
+}
+
+func actView(a payments.Act, w caller) api.Act {
+	kind := api.ActKind(a.Decision)
+	switch a.Kind {
+	case state.MovedOut:
+		kind = api.ActKindMove
+	case state.Received:
+		kind = api.ActKindPayment
+	}
+	return api.Act{Id: a.Ref, Kind: kind, Method: given(a.Evidence.Method), Amount: api.Money{Minor: a.Minor, Currency: a.Currency},
+		InvoiceId: a.InvoiceID.String(), InvoiceNumber: a.InvoiceNumber, DealId: a.DealID, By: string(a.Evidence.By), Reason: a.Evidence.Reason,
+		Reference: a.Evidence.Reference, At: a.At.UTC(), Undone: a.Undone, MayUndo: !a.Undone && w.by.Role.Allows(a.Undoer())}
 }
 
 // undoing reads what a person takes back and why. within refuses what is not of the deal that a card's session may reach.

@@ -111,6 +111,7 @@ func (s *Service) acquirers(ctx context.Context, tx *tenants.Tx) ([]api.Acquirer
 				continue
 			}
 			v.Connected, v.Test, v.CheckedAt = true, l.Test, utc(l.CheckedAt)
+			v.Denied = append(v.Denied, l.Denied...)
 			if v.HookUrl, err = s.Payments.HookURL(tx, l); err != nil {
 				return nil, err
 			}
@@ -130,7 +131,7 @@ func (s *Service) acquirers(ctx context.Context, tx *tenants.Tx) ([]api.Acquirer
 }
 
 func describe(key string, d payments.Description) api.AcquirerView {
-	v := api.AcquirerView{Acquirer: key, Name: d.Name, Currencies: append([]string{}, d.Currencies...), Refunds: d.Refunds, Fields: []api.CredentialField{}}
+	v := api.AcquirerView{Acquirer: key, Name: d.Name, Currencies: append([]string{}, d.Currencies...), Refunds: d.Refunds, Denied: []string{}, Fields: []api.CredentialField{}}
 	for _, f := range d.Credentials {
 		field := api.CredentialField{Key: f.Key, Label: f.Label, Secret: f.Secret, Optional: f.Optional}
 		if f.Default != "" {

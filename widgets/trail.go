@@ -62,13 +62,19 @@ func searchOf(c *gin.Context) (tenants.Search, error) {
 			return search, &bad{"search_unreadable", "A search has at most 200 characters of text."}
 		}
 	}
+	var err error
+	search.Before, err = newest(c)
+	return search, err
+}
+
+// newest reads after, the cursor of a list that begins with the newest; 0 where none is given.
+func newest(c *gin.Context) (before int64, err error) {
 	if text := c.Query("after"); text != "" {
-		var err error
-		if search.Before, err = strconv.ParseInt(text, 10, 64); err != nil || search.Before < 1 {
-			return search, &bad{"cursor_unreadable", "after is not a cursor of this list."}
+		if before, err = strconv.ParseInt(text, 10, 64); err != nil || before < 1 {
+			err = &bad{"cursor_unreadable", "after is not a cursor of this list."}
 		}
 	}
-	return search, nil
+	return before, err
 }
 
 // daysOf are the moments at which the days of a search begin and end in a time zone; zero where none is given.

@@ -105,6 +105,24 @@ async function jobs(frame, page, tenant) {
   await keep()
   check((await api(tenant, 'GET', '/settings/payments')).routes[0].acquirers[0] === 'stripe', 'the rule was not kept')
 
+  await go('exceptions') // the payment of a wrong amount
+  const decide = async () => {
+    await frame.getByTestId('decision-accept').press('Enter')
+    await frame.getByTestId('reason').fill('The customer paid the rest in the shop')
+    await frame.getByTestId('confirm').press('Enter')
+  }
+  await decide()
+  const act = frame.getByTestId('act')
+  await act.filter({hasText: 'Accept the payment'}).waitFor()
+  await act.getByTestId('undo-act').press('Enter')
+  await frame.getByTestId('undo-confirm').press('Enter') // the browser itself asks for the reason
+  await frame.getByTestId('undo-reason').fill('It was another customer')
+  await frame.getByTestId('undo-confirm').press('Enter')
+  await act.filter({hasText: 'undone'}).waitFor()
+  await frame.getByTestId('exception').waitFor() // it waits for a person again
+  await decide()
+  await act.nth(1).waitFor()
+
   await go('deals')
   await choose(frame, 'stage-awaiting_payment', frame.getByRole('option', {name: /\(won\)/}).first())
   await frame.getByText('cannot win a deal').first().waitFor()

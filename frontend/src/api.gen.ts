@@ -190,6 +190,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/acts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What persons said about money and may take back, over all deals, the newest first (accountants) */
+        get: operations["listActs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/decisions/{id}/undo": {
         parameters: {
             query?: never;
@@ -1156,6 +1173,31 @@ export interface components {
             /** Format: date-time */
             at: string;
         };
+        ActPage: {
+            items: components["schemas"]["Act"][];
+            next: string | null;
+        };
+        Act: {
+            /** @description of the decision */
+            id: string;
+            /** @enum {string} */
+            kind: "accept" | "write_off" | "move" | "payment";
+            /** @description of a payment */
+            method?: string;
+            amount: components["schemas"]["Money"];
+            invoice_id: string;
+            invoice_number: string;
+            deal_id: string;
+            by: string;
+            reason: string;
+            /** @description of the document; of a move the other invoice's number */
+            reference: string;
+            /** Format: date-time */
+            at: string;
+            undone: boolean;
+            /** @description whoever asks has the role to take it back */
+            may_undo: boolean;
+        };
         /** @description what can be refunded; left out when no acquirer holds anything */
         GiveBack: {
             most: components["schemas"]["Money"];
@@ -1393,6 +1435,8 @@ export interface components {
             hook_url: string;
             currencies: string[];
             refunds: boolean;
+            /** @description rights that the acquirer said this merchant does not have: refund, reversal */
+            denied: string[];
             fields: components["schemas"]["CredentialField"][];
         };
         CredentialField: {
@@ -1942,6 +1986,29 @@ export interface operations {
         };
         responses: {
             200: components["responses"]["Invoice"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    listActs: {
+        parameters: {
+            query?: {
+                after?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the newest first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActPage"];
+                };
+            };
             default: components["responses"]["Problem"];
         };
     };

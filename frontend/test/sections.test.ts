@@ -6,6 +6,7 @@ import {agrees, outcome, rows, side} from '../src/settings/books'
 import {dayIn, dayName, monthName, monthsBefore, shift} from '../src/settings/dates'
 import Deals from '../src/settings/Deals.vue'
 import Exceptions from '../src/settings/Exceptions.vue'
+import Exports from '../src/settings/Exports.vue'
 import Mailbox from '../src/settings/Mailbox.vue'
 import Months from '../src/settings/Months.vue'
 import {makeOffice, officeKey} from '../src/settings/office'
@@ -66,8 +67,8 @@ const plain = {
   B24Skeleton: {template: '<i />'},
 }
 
-async function show(section: Component, props: Record<string, unknown> = {}) {
-  const page = mount(section, {props, global: {provide: {[officeKey as symbol]: office()}, stubs: plain}, attachTo: document.body})
+async function show(section: Component, props: Record<string, unknown> = {}, around = office()) {
+  const page = mount(section, {props, global: {provide: {[officeKey as symbol]: around}, stubs: plain}, attachTo: document.body})
   mounted.push(page)
   await flushPromises()
   const at = (id: string) => page.find(`[data-testid="${id}"]`)
@@ -131,7 +132,7 @@ test('a register is looked into before anybody says how it is read', () => {
 
 test('a move names the other invoice, and money given back by hand its way and its reference', async () => {
   const e = {id: 'e1', kind: 'wrong_amount', deal_id: '4', invoice_id: 'i', invoice_number: 'D-1', since: '2026-03-10T08:00:00Z', amount: {minor: 9000000, currency: 'AMD'}, what_happened: 'Another amount came.', what_to_do: 'Decide.', decisions: ['move', 'refund_outside', 'refunded']}
-  answer = (method, path) => (path === '/exceptions' ? {items: method === 'GET' ? [e] : [], next: null} : {})
+  answer = (method, path) => ({items: path === '/exceptions' && method === 'GET' ? [e] : [], next: null})
   const {at, text, click, submit} = await show(Exceptions)
   expect(text()).toContain('90,000 ֏')
   expect(at('decision-refunded').text()).toBe('It went through')
@@ -224,6 +225,65 @@ test('a receipt is noted on its payment', async () => {
   await submit()
   expect(writes()).toEqual([{method: 'POST', path: '/invoices/i1/receipts', body: {payment: 'p1', number: 'F-9', kind: 'final', state: 'issued'}}])
   expect(text()).toContain('Every payment has its receipt.')
+})
+
+test('what people said about money is listed and taken back by whoever may', async () => {
+  const undone = new Set<string>()
+  const {items} = (answers as Record<string, {items: {id: string}[]}>)['/acts'] ?? {items: []}
+  answer = (method, path) => {
+    if (method === 'POST') undone.add(path)
+    if (path === '/acts') return {items: items.map(a => (undone.has(`/decisions/${a.id}/undo`) ? {...a, undone: true, may_undo: false} : a)), next: null}
+    return (answers as Record<string, unknown>)[path] ?? {}
+  }
+  const {page, at, text, click} = await show(Exceptions)
+  expect(text()).toContain('24,000 ֏ · Write off')
+  expect(text()).toContain('10,000 ֏ · Received outside: Bank transfer · undone')
+  expect(text()).toContain('Nare: Seen on the statement · BANK-17')
+  expect(page.findAll('[data-testid="undo-act"]').length).toBe(1)
+  const reads = () => calls.filter(c => c.path === '/exceptions').length
+  const before = reads()
+  await click('undo-act')
+  expect(text()).toContain('Take this decision back?')
+  await at('undo-reason').setValue(' It was another customer ')
+  await at('act').find('form').trigger('submit')
+  await flushPromises()
+  expect(writes()).toEqual([{method: 'POST', path: '/decisions/d1/undo', body: {reason: 'It was another customer'}}])
+  expect([page.findAll('[data-testid="undo-act"]').length, reads()], 'the exception is open again').toEqual([0, before + 1])
+  expect(text()).toContain('Taken back on invoice D-1007.')
+})
+
+test('an export goes on when its section is left, and says how far it is', async () => {
+  let more: ReadableStreamDefaultController<Uint8Array> | undefined
+  answer = () => new Response(new ReadableStream<Uint8Array>({start: c => { more = c }}), {headers: {'Content-Disposition': 'attachment; filename="dealpay-march.xlsx"'}})
+  const kept: string[] = []
+  URL.createObjectURL = () => 'blob:x'
+  URL.revokeObjectURL = () => {}
+  vi.spyOn(HTMLAnchorElement.prototype, 'click').mockImplementation(function (this: HTMLAnchorElement) { kept.push(this.download) })
+  const around = office()
+  const first = await show(Exports, {}, around)
+  await first.submit()
+  more?.enqueue(new Uint8Array(7000))
+  await flushPromises()
+  expect(first.text()).toContain('7 kB so far. You may look at other sections')
+  first.page.unmount()
+  mounted.pop()
+  more?.enqueue(new Uint8Array(5000))
+  await flushPromises()
+  const again = await show(Exports, {}, around)
+  expect(again.text()).toContain('12 kB so far')
+  more?.close()
+  await flushPromises()
+  expect([kept, calls.length]).toEqual([['dealpay-march.xlsx'], 1])
+  expect(again.text()).toContain('dealpay-march.xlsx was downloaded, 12 kB.')
+})
+
+test('a right that the acquirer denied is said where its connection is seen', async () => {
+  const acquirers = settings.acquirers.map(a => (a.acquirer === 'vpos_am' ? {...a, denied: ['refund']} : a))
+  answer = (_, path) => (path === '/settings' ? {...settings, acquirers} : {items: [], next: null})
+  const {at, click} = await show(Overview)
+  expect(at('health-denied-vpos_am').exists()).toBe(false)
+  await click('refresh')
+  expect(at('health-denied-vpos_am').text()).toContain('VPOS.am says that this merchant may not refund.')
 })
 
 test('lines of a register that nobody mapped are said after its import', async () => {

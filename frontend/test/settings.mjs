@@ -1,7 +1,7 @@
 // What a server would answer on the settings page.
 const field = (key, label, secret = false, optional = false) => ({key, label, secret, optional})
 const acquirer = (key, name, changes = {}) => ({acquirer: key, name, connected: false, test: false, checked_at: null, hook_url: `https://pay.example.com/hooks/${key}/4kQ9x2Zr7`,
-  currencies: ['AMD'], refunds: true, fields: [field('login', 'API login'), field('password', 'API password', true)], ...changes})
+  currencies: ['AMD'], refunds: true, denied: [], fields: [field('login', 'API login'), field('password', 'API password', true)], ...changes})
 
 export const settings = {
   crm: 'bitrix24', domain: 'acme.bitrix24.com', name: 'Acme', connect_url: '', version: '1.0.0', role: 'admin',
@@ -25,6 +25,8 @@ export const answers = {
     {id: 'UF_2', name: 'Accounting: received', type: 'money', writable: true, fits: ['paid', 'refunded', 'outstanding']}]},
   '/exceptions': {items: [{id: 'e1', kind: 'paid_after_expiry', deal_id: '12', invoice_id: 'i', invoice_number: 'D-1010', since: '2025-03-09T12:00:00Z', amount: {minor: 2500000, currency: 'AMD'},
     what_happened: 'The customer paid after the link had expired.', what_to_do: 'Accept the payment, or give the money back.', decisions: ['accept', 'refund']}], next: null},
+  '/acts': {items: [{id: 'd1', kind: 'write_off', amount: {minor: 2400000, currency: 'AMD'}, invoice_id: 'i3', invoice_number: 'D-1007', deal_id: '9', by: 'user:1', reason: 'The bank kept its fee', reference: '', at: '2025-03-09T14:00:00Z', undone: false, may_undo: true},
+    {id: 'p4', kind: 'payment', method: 'transfer', amount: {minor: 1000000, currency: 'AMD'}, invoice_id: 'i4', invoice_number: 'D-1003', deal_id: '3', by: 'user:7', reason: 'Seen on the statement', reference: 'BANK-17', at: '2025-03-08T14:00:00Z', undone: true, may_undo: false}], next: null},
   '/audit': {items: [entry('2025-03-10T08:04:03Z', 'acquirer', 'attempt.paid', 'awaiting_payment', 'paid'), entry('2025-03-10T07:58:00Z', 'user:7', 'invoice.sent'),
     entry('2025-03-10T07:49:00Z', 'user:7', 'invoice.created'), entry('2025-03-09T10:00:00Z', 'user:1', 'settings.changed')], next: 'x'},
   '/api-keys': {items: [{id: 'k1', name: 'Accounting', role: 'accountant', hint: 'dpk_…9f2c', created_by: 'user:1', created_at: '2025-03-01T10:00:00Z', revoked_at: null},

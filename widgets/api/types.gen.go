@@ -11,6 +11,30 @@ import (
 	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
+// Defines values for ActKind.
+const (
+	ActKindAccept   ActKind = "accept"
+	ActKindMove     ActKind = "move"
+	ActKindPayment  ActKind = "payment"
+	ActKindWriteOff ActKind = "write_off"
+)
+
+// Valid indicates whether the value is a known member of the ActKind enum.
+func (e ActKind) Valid() bool {
+	switch e {
+	case ActKindAccept:
+		return true
+	case ActKindMove:
+		return true
+	case ActKindPayment:
+		return true
+	case ActKindWriteOff:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for AttemptStatus.
 const (
 	AttemptStatusAuthorized AttemptStatus = "authorized"
@@ -780,17 +804,54 @@ type APIKey struct {
 
 // AcquirerView defines model for AcquirerView.
 type AcquirerView struct {
-	Acquirer   string            `json:"acquirer"`
-	CheckedAt  *time.Time        `json:"checked_at"`
-	Connected  bool              `json:"connected"`
-	Currencies []string          `json:"currencies"`
-	Fields     []CredentialField `json:"fields"`
+	Acquirer   string     `json:"acquirer"`
+	CheckedAt  *time.Time `json:"checked_at"`
+	Connected  bool       `json:"connected"`
+	Currencies []string   `json:"currencies"`
+
+	// Denied rights that the acquirer said this merchant does not have: refund, reversal
+	Denied []string          `json:"denied"`
+	Fields []CredentialField `json:"fields"`
 
 	// HookUrl to be entered at the acquirer
 	HookUrl string `json:"hook_url"`
 	Name    string `json:"name"`
 	Refunds bool   `json:"refunds"`
 	Test    bool   `json:"test"`
+}
+
+// Act defines model for Act.
+type Act struct {
+	Amount Money     `json:"amount"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	DealId string    `json:"deal_id"`
+
+	// Id of the decision
+	Id            string  `json:"id"`
+	InvoiceId     string  `json:"invoice_id"`
+	InvoiceNumber string  `json:"invoice_number"`
+	Kind          ActKind `json:"kind"`
+
+	// MayUndo whoever asks has the role to take it back
+	MayUndo bool `json:"may_undo"`
+
+	// Method of a payment
+	Method *string `json:"method,omitempty"`
+	Reason string  `json:"reason"`
+
+	// Reference of the document; of a move the other invoice's number
+	Reference string `json:"reference"`
+	Undone    bool   `json:"undone"`
+}
+
+// ActKind defines model for Act.Kind.
+type ActKind string
+
+// ActPage defines model for ActPage.
+type ActPage struct {
+	Items []Act   `json:"items"`
+	Next  *string `json:"next"`
 }
 
 // Attempt defines model for Attempt.
@@ -1814,6 +1875,11 @@ type ID = string
 
 // IdempotencyKey defines model for IdempotencyKey.
 type IdempotencyKey = string
+
+// ListActsParams defines parameters for ListActs.
+type ListActsParams struct {
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+}
 
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {

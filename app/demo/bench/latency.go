@@ -24,16 +24,16 @@ func latency(ctx context.Context, s *Site) (Result, error) {
 	if s.Quick {
 		n = 20
 	}
-	var mu sync.Mutex
+	var mu, turn sync.Mutex
 	var all []float64
 	var failed error
 	var both sync.WaitGroup
 	for _, system := range []string{"amocrm", "kommo"} {
 		both.Go(func() {
-			_, err := s.payments(ctx, system, settling)
+			_, err := s.payments(ctx, system, settling, &turn)
 			var took []float64
 			if err == nil {
-				took, err = s.payments(ctx, system, n)
+				took, err = s.payments(ctx, system, n, &turn)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -81,8 +81,8 @@ func (s *Site) needed(ctx context.Context) (float64, error) {
 	return percentile(took, 0.5), nil
 }
 
-// payments pays n invoices one after the other and returns the milliseconds from notice to CRM.
-func (s *Site) payments(ctx context.Context, system string, n int) ([]float64, error) {
+// payments pays n invoices one after the other, each in its turn, and returns the milliseconds from notice to CRM.
+func (s *Site) payments(ctx context.Context, system string, n int, turn sync.Locker) ([]float64, error) {
 	t, id, err := s.of(system)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (s *Site) payments(ctx context.Context, system string, n int) ([]float64, e
 		if s.Deals < 100+n {
 			deal = t.DealIDs[i%len(t.DealIDs)]
 		}
-		one, err := s.payment(ctx, t, id, deal)
+		one, err := s.payment(ctx, t, id, deal, turn)
 		if err != nil {
 			return took, fmt.Errorf("payment %d in %s: %w", i, system, err)
 		}
@@ -105,21 +105,38 @@ func (s *Site) payments(ctx context.Context, system string, n int) ([]float64, e
 // pause lets what came before reach the CRM and leave the window of its limit: the account is idle.
 const pause = 1200 * time.Millisecond
 
-func (s *Site) payment(ctx context.Context, t demo.Tenant, id tenants.ID, deal string) (time.Duration, error) {
-	var invoice struct{ ID, URL string }
-	if err := s.call(ctx, http.MethodPost, s.App+"/api/v1/invoices", t.APIKey, map[string]any{"deal_id": deal,
-		"amount": map[string]any{"minor": 150000, "currency": currencies[t.CRM]}, "purpose": "Bench"}, &invoice); err != nil {
-		return 0, err
+// alone is how long a payment has the machine for itself after each step: the other account takes its own after it.
+const alone = 400 * time.Millisecond
+
+func (s *Site) payment(ctx context.Context, t demo.Tenant, id tenants.ID, deal string, turn sync.Locker) (time.Duration, error) {
+	undisturbed := func(do func() error) error {
+		turn.Lock()
+		defer turn.Unlock()
+		err := do()
+		time.Sleep(alone)
+		return err
 	}
-	checkout, err := s.checkout(ctx, invoice.URL)
+	var invoice struct{ ID, URL string }
+	var checkout string
+	err := undisturbed(func() error {
+		err := s.call(ctx, http.MethodPost, s.App+"/api/v1/invoices", t.APIKey, map[string]any{"deal_id": deal,
+			"amount": map[string]any{"minor": 150000, "currency": currencies[t.CRM]}, "purpose": "Bench"}, &invoice)
+		if err == nil {
+			checkout, err = s.checkout(ctx, invoice.URL)
+		}
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}
-	time.Sleep(pause)
-	if err := s.call(ctx, http.MethodPost, s.control(demo.Acquirer, "/pay"), "", map[string]any{"url": checkout, "outcome": "paid", "notices": 1}, nil); err != nil {
+	time.Sleep(pause - alone)
+	err = undisturbed(func() error {
+		return s.call(ctx, http.MethodPost, s.control(demo.Acquirer, "/pay"), "", map[string]any{"url": checkout, "outcome": "paid", "notices": 1}, nil)
+	})
+	if err != nil {
 		return 0, err
 	}
-	time.Sleep(pause)
+	time.Sleep(pause - alone)
 	var heard time.Time
 	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		return tx.QueryRow(ctx, `SELECT n.received_at FROM notices n JOIN attempts a ON a.id = n.attempt_id WHERE a.invoice_id = $1 ORDER BY 1 LIMIT 1`, invoice.ID).Scan(&heard)

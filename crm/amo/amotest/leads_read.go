@@ -31,7 +31,7 @@ func (c *call) getLead() *answer {
 
 func (c *call) listLeads() *answer {
 	var found []map[string]any
-	query := strings.ToLower(c.r.URL.Query().Get("query"))
+	query := strings.ToLower(c.query().Get("query"))
 	for _, l := range c.leads {
 		if !l.deleted && c.sees(l) && c.passes("id", l.id) && c.inStatuses(l) && c.since("updated_at", l.updatedAt) &&
 			c.passes("responsible_user_id", l.responsible) && c.passes("pipeline_id", l.pipeline) &&
@@ -44,7 +44,7 @@ func (c *call) listLeads() *answer {
 
 // inStatuses reads filter[statuses][n][pipeline_id] and [status_id].
 func (c *call) inStatuses(l *lead) bool {
-	q, any := c.r.URL.Query(), false
+	q, any := c.query(), false
 	for i := range pageLimit {
 		p := q.Get(fmt.Sprintf("filter[statuses][%d][pipeline_id]", i))
 		s := q.Get(fmt.Sprintf("filter[statuses][%d][status_id]", i))

@@ -37,7 +37,7 @@ func (c *call) listNotes() *answer {
 		}
 	}
 	for _, field := range []string{"id", "updated_at"} {
-		if c.r.URL.Query().Get("order["+field+"]") == "desc" {
+		if c.query().Get("order["+field+"]") == "desc" {
 			slices.Reverse(found)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,9 @@ type call struct {
 	user *user   // whose rights apply
 	at   int64
 	url  string // the account's address
+
+	asked   url.Values
+	filters map[string]map[string]bool // by the name of a filter
 }
 
 // answer is a status with a HAL body, or a problem when it has a status of 400 or more.

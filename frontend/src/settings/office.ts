@@ -28,6 +28,8 @@ export interface Office {
   loadPeople: () => Promise<void>
   /** keep saves all settings of the tenant, the given ones changed. */
   keep: (changes: Partial<Schemas['Settings']>) => Promise<void>
+  /** long are the actions by their names that go on when their section is left. */
+  long: Map<string, Action>
 }
 
 export const officeKey: InjectionKey<Office> = Symbol('office')
@@ -47,7 +49,7 @@ export function makeOffice(api: Api, host: Host, say: Say, first: SettingsView):
   const people = shallowRef<Schemas['Person'][]>([])
   const loadPay = async () => { pay.value = await api.get('/settings/payments') }
   return {
-    api, host, say, view, pay, people, loadPay,
+    api, host, say, view, pay, people, loadPay, long: new Map(),
     zone: () => zone.value,
     who: (name, known = '') => {
       const id = name.replace(/^\w+:/, '')
@@ -70,17 +72,26 @@ export function makeOffice(api: Api, host: Host, say: Say, first: SettingsView):
   }
 }
 
-/** Action is one thing done at a time, with what went wrong and what went well, in words. */
-export interface Action { busy: Ref<boolean>; trouble: Ref<Trouble | null>; done: Ref<string>; run: (action: () => Promise<string | void>) => Promise<void> }
+/** Action is one thing done at a time, how far it is where that is known, and what went wrong and what went well, in words. */
+export interface Action { busy: Ref<boolean>; far: Ref<number>; trouble: Ref<Trouble | null>; done: Ref<string>; run: (action: () => Promise<string | void>) => Promise<void> }
+
+/** useLong is useAction for what may take long: it goes on when its section is left, and is found again by its name. */
+export function useLong(office: Office, name: string): Action {
+  const action = office.long.get(name) ?? useAction(office)
+  office.long.set(name, action)
+  return action
+}
 
 /** useAction runs an action; what it returns is shown as done. */
 export function useAction(office: Office): Action {
   const busy = ref(false)
+  const far = ref(0)
   const trouble = ref<Trouble | null>(null)
   const done = ref('')
   const run = async (action: () => Promise<string | void>) => {
     if (busy.value) return
     busy.value = true
+    far.value = 0
     trouble.value = null
     done.value = ''
     try {
@@ -91,7 +102,7 @@ export function useAction(office: Office): Action {
       busy.value = false
     }
   }
-  return {busy, trouble, done, run}
+  return {busy, far, trouble, done, run}
 }
 
 /** useList reads a list page by page. */
