@@ -25,14 +25,14 @@ func (s *Service) GetDeal(c *gin.Context) {
 		s.fail(c, payments.ErrNotFound)
 		return
 	}
-	view, err := s.readDeal(ctx, w, id, "")
+	view, deal, err := s.readDeal(ctx, w, id, "")
 	if err == nil && len(view.Invoices) == 0 {
 		var held crm.Deal
 		if held, _, err = s.crmDeal(ctx, w, id); err == nil {
-			view, err = s.readDeal(ctx, w, id, held.Amount.Currency)
+			view, _, err = s.readDeal(ctx, w, id, held.Amount.Currency)
 		}
 	} else if err == nil {
-		view.Drift, err = s.drift(ctx, w, id)
+		view.Drift = s.drift(ctx, w, id, deal)
 	}
 	if err != nil {
 		s.fail(c, err)
@@ -41,30 +41,25 @@ func (s *Service) GetDeal(c *gin.Context) {
 	c.JSON(http.StatusOK, view)
 }
 
-func (s *Service) readDeal(ctx context.Context, w caller, id, currency string) (view api.Deal, err error) {
+func (s *Service) readDeal(ctx context.Context, w caller, id, currency string) (view api.Deal, deal payments.Deal, err error) {
 	err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-		view, err = s.dealView(ctx, tx, w, id, currency, payments.Money{})
+		view, deal, err = s.dealView(ctx, tx, w, id, currency)
 		return err
 	})
-	return view, err
+	return view, deal, err
 }
 
 // drift says whether the deal's amount in the CRM is another than when the newest link was made, as far as the CRM says it in
 // time. It asks the CRM only when there is something to compare.
-func (s *Service) drift(ctx context.Context, w caller, id string) (*api.Drift, error) {
-	var deal payments.Deal
-	err := s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) (err error) {
-		deal, err = s.Payments.DealOf(ctx, tx, id)
-		return err
-	})
-	if _, known := deal.Drifted(payments.Money{}); err != nil || !known {
-		return nil, err
+func (s *Service) drift(ctx context.Context, w caller, id string, deal payments.Deal) *api.Drift {
+	if _, known := deal.Drifted(payments.Money{}); !known {
+		return nil
 	}
 	if w.deal != "" {
 		if held, err := s.peek(ctx, w, id, crm.Person); err == nil {
-			return driftOf(deal, amountOf(held)), nil
+			return driftOf(deal, amountOf(held))
 		}
-		return nil, nil // without the CRM the deal still shows what is owed and paid
+		return nil // without the CRM the deal still shows what is owed and paid
 	}
 	// A program may ask many times a second, which must not eat up the CRM's limit: it waits its turn, and once in a while is enough.
 	key := w.tenant.String() + " " + id
@@ -75,9 +70,9 @@ func (s *Service) drift(ctx context.Context, w caller, id string) (*api.Drift, e
 		s.glimpses.add(key, seen)
 	}
 	if !seen.known {
-		return nil, nil
+		return nil
 	}
-	return driftOf(deal, seen.amount), nil
+	return driftOf(deal, seen.amount)
 }
 
 // glimpseFor is how long a program is told of a deal's amount what the CRM said before.
@@ -187,7 +182,9 @@ func (s *Service) card(ctx context.Context, w caller) (api.Card, error) {
 		if err := s.equip(ctx, tx, w, tenant, &card); err != nil {
 			return err
 		}
-		card.Deal, err = s.dealView(ctx, tx, w, w.deal, held.Amount.Currency, amountOf(held))
+		var deal payments.Deal
+		card.Deal, deal, err = s.dealView(ctx, tx, w, w.deal, held.Amount.Currency)
+		card.Deal.Drift = driftOf(deal, amountOf(held))
 		return err
 	})
 	if err != nil {

@@ -135,10 +135,10 @@ func utc(t *time.Time) *time.Time {
 }
 
 // dealView is a deal as the API shows it. now is its amount in the CRM, as far as somebody just read it.
-func (s *Service) dealView(ctx context.Context, tx *tenants.Tx, w caller, deal, currency string, now payments.Money) (api.Deal, error) {
+func (s *Service) dealView(ctx context.Context, tx *tenants.Tx, w caller, deal, currency string) (api.Deal, payments.Deal, error) {
 	d, err := s.Payments.DealOf(ctx, tx, deal)
 	if err != nil {
-		return api.Deal{}, err
+		return api.Deal{}, d, err
 	}
 	if d.Currency == "" {
 		d.Currency = currency
@@ -150,12 +150,11 @@ func (s *Service) dealView(ctx context.Context, tx *tenants.Tx, w caller, deal, 
 		much := money(over)
 		v.Overpaid = &much
 	}
-	v.Drift = driftOf(d, now)
 	if v.Invoices, err = s.views(ctx, tx, w, d.Invoices); err != nil {
-		return v, err
+		return v, d, err
 	}
 	v.Exceptions, _, err = s.exceptionViews(ctx, tx, w, deal, uuid.Nil)
-	return v, err
+	return v, d, err
 }
 
 func (s *Service) exceptionViews(ctx context.Context, tx *tenants.Tx, w caller, deal string, after uuid.UUID) ([]api.Exception, *string, error) {

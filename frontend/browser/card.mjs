@@ -1,18 +1,11 @@
 // How long a manager on a slow line waits for the first status: opens deal cards through a throttled browser and prints one
 // JSON line with the median, beside the least that the line allows for the same bytes. Takes the demo's ready file.
-import {readFileSync} from 'node:fs'
-import {chromium} from 'playwright-core'
+import {api, launch, newContext, openDeal, logIn, ready} from './crm.mjs'
 
-const ready = JSON.parse(readFileSync(process.argv[2], 'utf8'))
 const rounds = Number(process.argv[3] ?? 7)
-const port = new URL(ready.standins_url).port
 const line = {latency: 150, bytesPerSecond: 1_600_000 / 8, cpu: 4} // what browsers' own tools call slow 4G, on a small phone's processor
 const deal = '3'
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--disable-site-isolation-trials', '--disable-features=IsolateOrigins,site-per-process'],
-})
+const browser = await launch('--disable-site-isolation-trials', '--disable-features=IsolateOrigins,site-per-process')
 
 /** watch notes, in every frame, when the first status stands in the document. */
 function watch() {
@@ -25,19 +18,16 @@ function watch() {
 
 /** open opens a deal as the manager with an empty cache and returns when the first status was there, and the bytes it took. */
 async function open(tenant) {
-  const context = await browser.newContext({viewport: {width: 1200, height: 900}, locale: 'en-GB'})
-  context.setDefaultTimeout(30_000)
+  const context = await newContext(browser, 30_000)
   await context.addInitScript(watch)
   try {
-    const page = await context.newPage()
-    await page.goto(`http://${tenant.account}.localhost:${port}/`)
-    await page.locator('[data-testid^=login-]').nth(1).click()
+    const {page} = await logIn(context, tenant, 1)
     const wire = await context.newCDPSession(page)
     await wire.send('Network.enable')
     await wire.send('Network.emulateNetworkConditions', {offline: false, latency: line.latency, downloadThroughput: line.bytesPerSecond, uploadThroughput: line.bytesPerSecond / 2})
     await wire.send('Emulation.setCPUThrottlingRate', {rate: line.cpu})
-    await page.getByTestId(`deal-${deal}`).locator('a').or(page.locator(`a[data-testid=deal-${deal}]`)).first().click()
-    await page.frameLocator('iframe').first().getByTestId('status').first().waitFor()
+    const frame = await openDeal(page, deal)
+    await frame.getByTestId('status').first().waitFor()
     for (const frame of page.frames()) {
       const seen = await frame.evaluate(() => window.firstStatus && {
         at: window.firstStatus,
@@ -52,11 +42,7 @@ async function open(tenant) {
   }
 }
 
-for (const tenant of ready.tenants) { // a status to show
-  const made = await fetch(`${ready.app_url}/api/v1/invoices`, {method: 'POST', body: JSON.stringify({deal_id: deal}),
-    headers: {Authorization: `Bearer ${tenant.api_key}`, 'Content-Type': 'application/json', 'Idempotency-Key': `card-${Date.now()}`}})
-  if (!made.ok) throw new Error(`no invoice in ${tenant.crm}: ${made.status}`)
-}
+for (const tenant of ready.tenants) await api(tenant, '/invoices', 'POST', {deal_id: deal}) // a status to show
 const median = list => list.sort((a, b) => a - b)[Math.floor(list.length / 2)]
 const seen = []
 for (let i = 0; i < rounds; i++) for (const tenant of ready.tenants) seen.push(await open(tenant))

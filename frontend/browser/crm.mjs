@@ -7,27 +7,40 @@ export const readyFile = process.argv[2]
 export const ready = JSON.parse(readFileSync(readyFile, 'utf8'))
 const port = new URL(ready.standins_url).port
 
-export const browser = await chromium.launch({
+/** launch starts the browser, with more switches where a measurement needs them. */
+export const launch = (...more) => chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
+    '--disable-component-update', '--disable-sync', ...more],
 })
+
+/** must ends a test that finds something else than it should. */
+export function must(good, what) {
+  if (!good) throw new Error(what)
+}
+
+/** newContext is a browsing context of its own, with so many milliseconds for each step. */
+export async function newContext(browser, timeout, options = {}) {
+  const context = await browser.newContext({viewport: {width: 1200, height: 900}, locale: 'en-GB', ...options})
+  context.setDefaultTimeout(timeout)
+  return context
+}
 
 /**
  * onEvery does a job once for each tenant, in a browsing context of its own, says how it went, and ends the process. What failed
- * is said with its place and pictured. job takes the context and the tenant; timeout is in milliseconds, for each step.
+ * is said with its place and pictured. job takes the context, the tenant and the browser and returns what was seen, in words;
+ * timeout is in milliseconds, for each step.
  */
-export async function onEvery(tenants, name, did, timeout, job) {
+export async function onEvery(tenants, name, timeout, job) {
+  const browser = await launch()
   let good = true
   for (const tenant of tenants) {
-    const context = await browser.newContext({viewport: {width: 1200, height: 900}, locale: 'en-GB'})
-    context.setDefaultTimeout(timeout)
+    const context = await newContext(browser, timeout)
     try {
-      await job(context, tenant)
-      console.log(`ok    ${tenant.crm}: ${did}`)
+      console.log(`ok    ${tenant.crm}: ${await job(context, tenant, browser)}`)
     } catch (error) {
       const shot = `${dirname(readyFile)}/${name}-${tenant.crm}.png`
-      await context.pages()[0]?.screenshot({path: shot}).catch(() => {})
+      await context.pages()[0]?.screenshot({path: shot, fullPage: true}).catch(() => {})
       console.log(`FAIL  ${tenant.crm}: ${error.stack} (see ${shot})`)
       good = false
     } finally {
@@ -38,19 +51,32 @@ export async function onEvery(tenants, name, did, timeout, job) {
   process.exit(good ? 0 : 1)
 }
 
+/** logIn opens the CRM as one of its users, the first being the administrator, and returns its page and its address. */
+export async function logIn(context, tenant, user) {
+  const page = await context.newPage()
+  const base = `http://${tenant.account}.localhost:${port}`
+  await page.goto(`${base}/`)
+  await page.locator('[data-testid^=login-]').nth(user).click()
+  return {page, base}
+}
+
+/** openDeal opens a deal of the CRM's list and returns the frame of our card in it. */
+export async function openDeal(page, deal) {
+  await page.getByTestId(`deal-${deal}`).locator('a').or(page.locator(`a[data-testid=deal-${deal}]`)).first().click()
+  return page.frameLocator('iframe').first()
+}
+
 /** openCard opens a deal as the manager and returns the CRM's page and the frame of our card in it. */
 export async function openCard(context, tenant, deal) {
-  const page = await context.newPage()
-  await page.goto(`http://${tenant.account}.localhost:${port}/`)
-  await page.locator('[data-testid^=login-]').nth(1).click()
-  await page.getByTestId(`deal-${deal}`).locator('a').or(page.locator(`a[data-testid=deal-${deal}]`)).first().click()
-  return {page, frame: page.frameLocator('iframe').first()}
+  const {page} = await logIn(context, tenant, 1)
+  return {page, frame: await openDeal(page, deal)}
 }
 
 /** api calls our API with the tenant's key. */
-export async function api(tenant, path) {
-  const answer = await fetch(`${ready.app_url}/api/v1${path}`, {headers: {Authorization: `Bearer ${tenant.api_key}`}})
-  if (!answer.ok) throw new Error(`${path} answers ${answer.status}`)
+export async function api(tenant, path, method = 'GET', body = undefined) {
+  const answer = await fetch(`${ready.app_url}/api/v1${path}`, {method, body: body && JSON.stringify(body),
+    headers: {Authorization: `Bearer ${tenant.api_key}`, 'Content-Type': 'application/json', 'Idempotency-Key': `browser-${Math.random()}`}})
+  must(answer.ok, `${method} ${path} answered ${answer.status}: ${answer.ok ? '' : await answer.clone().text()}`)
   return answer.json()
 }
 
@@ -58,4 +84,19 @@ export async function api(tenant, path) {
 export async function crmDeal(tenant, id) {
   const state = await (await fetch(`${ready.control[tenant.account]}/state`)).json()
   return state.deals.find(deal => String(deal.id) === id)
+}
+
+/** paysHere presses Pay on our page and on the acquirer's, and waits until our page says that the money came. */
+export async function paysHere(page, url) {
+  await page.goto(url)
+  await page.getByTestId('pay').click()
+  await page.waitForURL(/api\.vpos\.am/)
+  await page.getByTestId('pay').click()
+  await page.waitForURL(/\/p\//)
+  await page.locator('[data-testid=state][data-state=paid]').waitFor()
+}
+
+/** serious are what axe calls serious or critical, in words. */
+export function serious({violations}) {
+  return violations.filter(v => v.impact === 'serious' || v.impact === 'critical').map(v => `${v.id} at ${v.nodes[0]?.target.join(' ')}`).join('; ')
 }

@@ -2,20 +2,15 @@
 // customer who comes back without paying, one whose phone runs no script, evidence in the opened row, and pages that a screen
 // reader can read. Takes the demo's ready file.
 import AxeBuilder from '@axe-core/playwright'
-import {api, browser, crmDeal, onEvery, openCard, ready} from './crm.mjs'
+import {api, crmDeal, must, newContext, onEvery, openCard, paysHere, ready, serious} from './crm.mjs'
 
 const deal = '4'
-
-function must(good, what) {
-  if (!good) throw new Error(what)
-}
 
 /** readable refuses what axe calls serious or critical; within is a selector, of our frame in the CRM's page where there is one. */
 async function readable(page, what, within) {
   const axe = new AxeBuilder({page})
-  const {violations} = await (within ? axe.include(within) : axe).analyze()
-  const bad = violations.filter(v => v.impact === 'serious' || v.impact === 'critical')
-  must(bad.length === 0, `${what}: ${bad.map(v => `${v.id} ${v.nodes[0]?.target.join(' ')}`).join('; ')}`)
+  const bad = serious(await (within ? axe.include(within) : axe).analyze())
+  must(bad === '', `${what}: ${bad}`)
 }
 
 /** plan makes deposit and rest without a mouse and returns the link of the deposit, which is the one to send first. */
@@ -53,23 +48,16 @@ async function comesBack(context, tenant, url, before) {
 }
 
 /** paysWithoutScript pays with JavaScript switched off, and waits for the page to say so by itself. */
-async function paysWithoutScript(url) {
-  const context = await browser.newContext({javaScriptEnabled: false, viewport: {width: 360, height: 740}, locale: 'ru-RU'})
-  context.setDefaultTimeout(60_000)
+async function paysWithoutScript(browser, url) {
+  const context = await newContext(browser, 60_000, {javaScriptEnabled: false, viewport: {width: 360, height: 740}, locale: 'ru-RU'})
   try {
-    const pay = await context.newPage()
-    await pay.goto(url)
-    await pay.getByTestId('pay').click()
-    await pay.waitForURL(/api\.vpos\.am/)
-    await pay.getByTestId('pay').click()
-    await pay.waitForURL(/\/p\//)
-    await pay.locator('[data-testid=state][data-state=paid]').waitFor()
+    await paysHere(await context.newPage(), url)
   } finally {
     await context.close()
   }
 }
 
-await onEvery(ready.tenants, 'people', 'deposit and rest by keyboard, a return without paying, paid without script, readable', 60_000, async (context, tenant) => {
+await onEvery(ready.tenants, 'people', 60_000, async (context, tenant, browser) => {
   const before = await crmDeal(tenant, deal)
   const card = await openCard(context, tenant, deal)
   await card.frame.getByTestId('create').waitFor()
@@ -77,7 +65,7 @@ await onEvery(ready.tenants, 'people', 'deposit and rest by keyboard, a return w
   const url = await plan(card)
   await comesBack(context, tenant, url, before)
   const rest = (await api(tenant, `/deals/${deal}`)).invoices.find(i => i.url !== url)
-  await paysWithoutScript(rest.url)
+  await paysWithoutScript(browser, rest.url)
   await card.page.bringToFront()
   const paid = card.frame.locator('[data-testid=invoice][data-status=paid]')
   await paid.waitFor()
@@ -87,4 +75,5 @@ await onEvery(ready.tenants, 'people', 'deposit and rest by keyboard, a return w
   await readable(card.page, 'the opened row', ['iframe', 'main'])
   const whole = await api(tenant, `/deals/${deal}`)
   must(whole.paid.minor + whole.outstanding.minor === whole.due.minor && whole.paid.minor > 0, 'deposit and rest do not make the whole')
+  return 'deposit and rest by keyboard, a return without paying, paid without script, readable'
 })

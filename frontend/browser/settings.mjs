@@ -3,33 +3,13 @@
 // an export, gives a role; in amoCRM chooses a field, in Kommo the look of links. Every section is looked at for what readers
 // with a screen reader or weak eyes would meet. Takes
 // the demo's ready file; with SHOTS=folder it leaves pictures there.
-import {readFileSync} from 'node:fs'
 import {mkdir} from 'node:fs/promises'
 import {createServer} from 'node:net'
-import {dirname} from 'node:path'
 import AxeBuilder from '@axe-core/playwright'
-import {chromium} from 'playwright-core'
+import {api, crmDeal, logIn, must, newContext, onEvery, ready, serious} from './crm.mjs'
 
-const ready = JSON.parse(readFileSync(process.argv.at(-1), 'utf8'))
-const port = new URL(ready.standins_url).port
 const shots = process.env.SHOTS
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync'],
-})
 const day = offset => new Date(Date.now() + 4 * 3_600_000 + offset * 86_400_000).toISOString().slice(0, 10) // in Yerevan
-const check = (good, what) => {
-  if (!good) throw new Error(what)
-}
-
-/** api speaks to the app as the tenant's integrator. */
-async function api(tenant, method, path, body) {
-  const answer = await fetch(`${ready.app_url}/api/v1${path}`, {method, body: body && JSON.stringify(body),
-    headers: {Authorization: `Bearer ${tenant.api_key}`, 'Content-Type': 'application/json', 'Idempotency-Key': `settings-${Math.random()}`}})
-  check(answer.ok, `${method} ${path} answered ${answer.status}: ${answer.ok ? '' : await answer.clone().text()}`)
-  return answer.json()
-}
 
 /** mailServer takes any letter, so that there is a server to be let in to. */
 function mailServer() {
@@ -45,13 +25,9 @@ function mailServer() {
   return new Promise(resolve => server.listen(0, '127.0.0.1', () => resolve(server)))
 }
 
-/** open opens the settings page as one of the CRM's users, the first being the administrator. */
-async function open(context, tenant, user = 0, lang = '') {
-  const page = await context.newPage()
-  const base = `http://${tenant.account}.localhost:${port}`
-  await page.goto(base + '/', {waitUntil: 'domcontentloaded'})
-  if (lang && tenant.crm === 'bitrix24') await page.locator('[name=lang]').selectOption(lang).catch(() => {})
-  await page.locator('[data-testid^=login-]').nth(user).click()
+/** open opens the settings page as one of the CRM's users. */
+async function open(context, tenant, user) {
+  const {page, base} = await logIn(context, tenant, user)
   if (tenant.crm === 'bitrix24') await page.goto(base + '/market/app/')
   else {
     await page.goto(base + '/settings/widgets/')
@@ -103,7 +79,7 @@ async function jobs(frame, page, tenant) {
   await choose(frame, 'route-acquirers', frame.getByRole('option', {name: 'Stripe'}), true)
   await frame.getByTestId('route-add').press('Enter')
   await keep()
-  check((await api(tenant, 'GET', '/settings/payments')).routes[0].acquirers[0] === 'stripe', 'the rule was not kept')
+  must((await api(tenant, '/settings/payments')).routes[0].acquirers[0] === 'stripe', 'the rule was not kept')
 
   await go('exceptions') // the payment of a wrong amount
   const decide = async () => {
@@ -126,7 +102,7 @@ async function jobs(frame, page, tenant) {
   await go('deals')
   await choose(frame, 'stage-awaiting_payment', frame.getByRole('option', {name: /\(won\)/}).first())
   await frame.getByText('cannot win a deal').first().waitFor()
-  check(await frame.getByTestId('save').isDisabled(), 'a deal that is not paid could be won')
+  must(await frame.getByTestId('save').isDisabled(), 'a deal that is not paid could be won')
   await choose(frame, 'stage-awaiting_payment', 'Do not move')
   await choose(frame, 'stage-expired', frame.getByRole('option').nth(2))
   await frame.getByText('1 change to save').waitFor()
@@ -135,8 +111,8 @@ async function jobs(frame, page, tenant) {
   await choose(frame, 'place-status', 'Accounting: status')
   await frame.getByText('Open deals are not rewritten').waitFor()
   await keep()
-  const {fields} = (await api(tenant, 'GET', '/settings')).settings
-  check(/^UF_CRM_/.test(fields['0']?.status), 'the field was not kept')
+  const {fields} = (await api(tenant, '/settings')).settings
+  must(/^UF_CRM_/.test(fields['0']?.status), 'the field was not kept')
 
   await go('links', 'mail')
   const server = await mailServer()
@@ -183,7 +159,7 @@ async function jobs(frame, page, tenant) {
   await frame.getByTestId('tab-exports').press('Enter')
   const download = page.waitForEvent('download')
   await frame.getByTestId('export').press('Enter')
-  check(/\.xlsx$/.test((await download).suggestedFilename()), 'no workbook came')
+  must(/\.xlsx$/.test((await download).suggestedFilename()), 'no workbook came')
   await frame.getByTestId('tab-months').press('Enter')
   const month = frame.locator('[data-testid^=month-]').nth(1)
   await month.getByRole('button').click()
@@ -203,7 +179,7 @@ async function jobs(frame, page, tenant) {
 /** soon waits until something is so. */
 async function soon(is, what) {
   for (let tries = 0; !await is(); tries++) {
-    check(tries < 80, what)
+    must(tries < 80, what)
     await new Promise(resolve => setTimeout(resolve, 250))
   }
 }
@@ -211,7 +187,7 @@ async function soon(is, what) {
 /** saved presses Save and waits until the server has it; no words are looked for, since each administrator reads his own. */
 async function saved(frame, tenant, is, what) {
   await frame.getByTestId('save').press('Enter')
-  await soon(async () => is((await api(tenant, 'GET', '/settings')).settings), what)
+  await soon(async () => is((await api(tenant, '/settings')).settings), what)
   await frame.getByRole('status').first().waitFor()
 }
 
@@ -232,15 +208,15 @@ const errands = {
     await frame.getByTestId('tab-page').press('Enter')
     await frame.getByTestId('merchant').fill('Oak & Stone')
     await frame.getByTestId('link-hours').fill('0')
-    check(await frame.getByTestId('save').isDisabled(), 'a link could live for no time')
+    must(await frame.getByTestId('save').isDisabled(), 'a link could live for no time')
     await frame.getByTestId('link-hours').fill('24')
     await frame.getByTestId('accent').fill('#0f766e')
     await saved(frame, tenant, s => s.merchant === 'Oak & Stone' && s.link_hours === 24, 'the page was not kept')
-    const made = await api(tenant, 'POST', '/invoices', {deal_id: '6', amount: {minor: 1_000_000, currency: 'AMD'}})
+    const made = await api(tenant, '/invoices', 'POST', {deal_id: '6', amount: {minor: 1_000_000, currency: 'AMD'}})
     const page = await (await fetch(made.url)).text()
-    check(page.includes('Oak &amp; Stone') && page.includes('#0f766e'), 'the pay page does not show the name and the colour')
+    must(page.includes('Oak &amp; Stone') && page.includes('#0f766e'), 'the pay page does not show the name and the colour')
     const hours = (new Date(made.expires_at) - Date.now()) / 3_600_000
-    check(hours > 23.5 && hours <= 24, `the link lives for ${hours} hours`)
+    must(hours > 23.5 && hours <= 24, `the link lives for ${hours} hours`)
   },
 }
 
@@ -256,28 +232,21 @@ async function inspect(page, frame, name) {
     await page.waitForLoadState('networkidle')
     const inner = page.frames().find(f => f !== page.mainFrame() && /settings|market|app/.test(f.url())) ?? page.frames().at(-1)
     const wide = await inner.evaluate(() => document.documentElement.scrollWidth > innerWidth)
-    check(!wide, `${section} ${tab ?? ''} is wider than its frame`)
-    const {violations} = await new AxeBuilder({page}).include(['iframe', '.settings']).analyze()
-    const serious = violations.filter(v => v.impact === 'serious' || v.impact === 'critical')
-    check(serious.length === 0, `${section} ${tab ?? ''}: ${serious.map(v => `${v.id} at ${v.nodes[0].target.join(' ')}`).join('; ')}`)
+    must(!wide, `${section} ${tab ?? ''} is wider than its frame`)
+    const bad = serious(await new AxeBuilder({page}).include(['iframe', '.settings']).analyze())
+    must(bad === '', `${section} ${tab ?? ''}: ${bad}`)
     if (shots) await page.locator('iframe').first().screenshot({path: `${shots}/${name}-${section}${tab ? '-' + tab : ''}.png`})
   }
 }
 
-/** crmDeal is a deal as its CRM holds it. */
-async function crmDeal(tenant, id) {
-  const state = await (await fetch(`${ready.control[tenant.account]}/state`)).json()
-  return state.deals.find(deal => String(deal.id) === id)
-}
-
 /** pay makes a link in a deal and does what a customer does with it. */
 async function pay(tenant, deal, outcome) {
-  const made = await api(tenant, 'POST', '/invoices', {deal_id: deal, amount: {minor: 1_000_000, currency: 'AMD'}})
+  const made = await api(tenant, '/invoices', 'POST', {deal_id: deal, amount: {minor: 1_000_000, currency: 'AMD'}})
   const paying = await fetch(`${made.url}/pay`, {method: 'POST', redirect: 'manual'})
   const url = paying.headers.get('location')
   const paid = await fetch(`${ready.control[tenant.acquirer]}/pay`, {method: 'POST', body: JSON.stringify({url, outcome, notices: 1}), headers: {'Content-Type': 'application/json'}})
-  check(paid.ok, `paying answered ${paid.status}`)
-  await soon(async () => (await api(tenant, 'GET', `/invoices/${made.id}`)).status !== 'awaiting_payment', 'a payment was not learnt of')
+  must(paid.ok, `paying answered ${paid.status}`)
+  await soon(async () => (await api(tenant, `/invoices/${made.id}`)).status !== 'awaiting_payment', 'a payment was not learnt of')
 }
 
 /** trouble leaves something to look at: a payment of the wrong amount, and one that is right. */
@@ -292,16 +261,15 @@ const done = {
   kommo: 'an administrator gave links a name, a colour and a day',
 }
 
-async function run(tenant) {
-  const context = await browser.newContext({viewport: {width: 1440, height: 1000}, locale: 'en-GB', acceptDownloads: true})
-  context.setDefaultTimeout(40_000)
-  const visitor = await browser.newContext({viewport: {width: 1200, height: 900}, locale: 'en-GB'})
-  visitor.setDefaultTimeout(40_000)
+if (shots) await mkdir(shots, {recursive: true})
+await onEvery(ready.tenants.filter(t => !process.env.ONLY || t.crm === process.env.ONLY), 'settings', 40_000, async (context, tenant, browser) => {
+  const visitor = await newContext(browser, 40_000)
   try {
     await trouble(tenant)
     const refused = await open(visitor, tenant, 1)
     if (tenant.crm === 'bitrix24') await refused.frame.getByText('Not for your role').waitFor()
-    const {page, frame} = await open(context, tenant)
+    const {page, frame} = await open(context, tenant, 0)
+    await page.setViewportSize({width: 1440, height: 1000})
     await frame.getByTestId('health-crm').waitFor()
     if (tenant.crm === 'bitrix24') await jobs(frame, page, tenant) // in English; the administrator of amoCRM reads Russian
     else await errands[tenant.crm](frame, tenant)
@@ -309,23 +277,10 @@ async function run(tenant) {
     if (tenant.crm === 'bitrix24') {
       await refused.page.reload()
       await refused.frame.getByTestId('section-books').waitFor()
-      check(await refused.frame.getByTestId('section-acquirers').count() === 0, 'an accountant sees the acquirers')
+      must(await refused.frame.getByTestId('section-acquirers').count() === 0, 'an accountant sees the acquirers')
     }
-    console.log(`ok    ${tenant.crm}: ${done[tenant.crm]}`)
-  } catch (error) {
-    const shot = `${dirname(process.argv.at(-1))}/settings-${tenant.crm}.png`
-    await context.pages().at(-1)?.screenshot({path: shot, fullPage: true}).catch(() => {})
-    console.log(`FAIL  ${tenant.crm}: ${error.stack} (see ${shot})`)
-    return false
+    return done[tenant.crm]
   } finally {
-    await context.close()
     await visitor.close()
   }
-  return true
-}
-
-if (shots) await mkdir(shots, {recursive: true})
-let good = true
-for (const tenant of ready.tenants.filter(t => !process.env.ONLY || t.crm === process.env.ONLY)) good = await run(tenant) && good
-await browser.close()
-process.exit(good ? 0 : 1)
+})
