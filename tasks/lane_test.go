@@ -134,20 +134,30 @@ func TestRemindersThatComeTwiceDoNothingTwice(t *testing.T) {
 	}
 }
 
-// A worker that stands still for longer than its lease must not record what another one has taken over.
+// A worker that stands still for longer than its lease must not record what another one has taken over; and what it wrote late,
+// over what is newer, does not stay in the CRM.
 func TestAWorkerThatOversleptRecordsNothing(t *testing.T) {
 	h := newHouse(t)
 	h.pay("1")
+	paid := func() string {
+		h.book.mu.Lock()
+		defer h.book.mu.Unlock()
+		return h.book.fields["1"].Paid.Decimal
+	}
 	var once atomic.Bool
 	h.book.set(nil, func() {
 		if once.Swap(true) {
 			return
 		}
 		h.later(10 * time.Second)
+		h.pay("1")
 		require.NoError(t, h.worker().Lane(context.WithoutCancel(t.Context()), h.id))
-		require.Equal(t, "written", h.sync("1").State)
+		require.Equal(t, []string{"written", "2000.00"}, []string{h.sync("1").State, paid()})
 	})
 	h.lane()
-	require.Equal(t, "written", h.sync("1").State)
+	require.Equal(t, "1000.00", paid(), "what is older came last")
+	require.NotEqual(t, "written", h.sync("1").State)
+	h.lane()
+	require.Equal(t, []string{"written", "2000.00"}, []string{h.sync("1").State, paid()})
 	require.Zero(t, h.open())
 }

@@ -56,7 +56,26 @@ func (t *turn) record(ctx context.Context, part []*deal, verdicts []crm.Verdict,
 		return nil
 	})
 	t.fault("recorded")
+	if errors.Is(err, outbox.ErrLost) && verdicts != nil {
+		err = errors.Join(err, t.outrun(ctx, part))
+	}
 	return err
+}
+
+// outrun has the fields of a part written once more: another worker took the lane over while the part was on its way, and
+// what that one wrote may have reached the CRM before what is older.
+func (t *turn) outrun(ctx context.Context, part []*deal) error {
+	return t.DB.In(context.WithoutCancel(ctx), t.id, func(ctx context.Context, tx *tenants.Tx) error {
+		for _, d := range part {
+			if !d.write {
+				continue
+			}
+			if err := outbox.Rewrite(ctx, tx, d.claim.Key, false, t.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // book writes a tally down.

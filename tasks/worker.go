@@ -85,13 +85,15 @@ func (w *Worker) Run(ctx context.Context, id tenants.ID, kind outbox.Kind, promi
 	return w.close(ctx, id, claims[0], again, failure)
 }
 
-// keepAlive renews a lease until the returned function is called; when the lease is lost it cancels the work.
+// keepAlive renews a lease until the returned function is called. When the lease is lost, or could not be renewed for as long as
+// it holds, it cancels the work: somebody else may do it by then.
 func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id tenants.ID, renew func(context.Context, *tenants.Tx, time.Time) error) func() {
 	done, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		tick := time.NewTicker(signOfLife)
 		defer tick.Stop()
+		until := w.Now().Add(lease)
 		for {
 			select {
 			case <-done:
@@ -99,8 +101,12 @@ func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id te
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				err := w.DB.Lightly(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return renew(ctx, tx, w.Now().Add(lease)) })
-				if errors.Is(err, outbox.ErrLost) {
+				next := w.Now().Add(lease)
+				err := w.DB.Lightly(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return renew(ctx, tx, next) })
+				if err == nil {
+					until = next
+				}
+				if errors.Is(err, outbox.ErrLost) || err != nil && w.Now().After(until) {
 					cancel()
 				}
 			}

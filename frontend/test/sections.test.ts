@@ -315,6 +315,12 @@ test('a comparison is followed to its end, and a difference explained', async ()
   }
   const {at, text, click, submit} = await show(Run, {id: 'r1'})
   expect(text()).toContain('Comparing, 1 of 2')
+  const well = answer
+  answer = () => refusal(503, 'unavailable')
+  await vi.advanceTimersByTimeAsync(2000)
+  await flushPromises()
+  expect(at('outcome').text()).toBe('Comparing, 1 of 2')
+  answer = well // one look that failed is not the last one
   Object.assign(run, {state: 'done', checked: 2, open: 1, finished_at: '2026-03-10T09:00:00Z'})
   mismatches = [m]
   await vi.advanceTimersByTimeAsync(2000)
