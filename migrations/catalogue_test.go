@@ -14,6 +14,7 @@ import (
 var open = map[string]string{
 	"doors":            "turns something foreign, hashed, into a tenant",
 	"spent":            "hashes of one-time tokens that were used",
+	"ranges":           "how far a merchant's order numbers at an acquirer are used, the merchant hashed",
 	"goose_db_version": "which migrations were applied",
 }
 

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ type Attempt struct {
 	ConnectionID uuid.UUID           `db:"connection_id"`
 	Acquirer     string              `db:"acquirer"`
 	Reference    string              `db:"reference"`    // our order number at the acquirer
-	Number       int64               `db:"number"`       // the same as an integer
+	Number       int64               `db:"number"`       // the same as an integer, in the merchant's range where there is one
 	ProviderRef  string              `db:"provider_ref"` // the acquirer's own
 	Minor        int64               `db:"minor"`
 	Currency     string              `db:"currency"`
@@ -37,7 +38,7 @@ type Attempt struct {
 	Checkout []byte `db:"checkout"` // sealed
 }
 
-const attemptColumns = `id, invoice_id, seq, connection_id, acquirer, reference, number, provider_ref, minor, currency, status, captured, refunded,
+const attemptColumns = `id, invoice_id, seq, connection_id, acquirer, reference, coalesce(order_number, number) AS number, provider_ref, minor, currency, status, captured, refunded,
 	deadline, paid_at, returned_at, checked_at, created_at, checkout`
 
 // Attempts lists the attempts of these invoices in the order they were started.
@@ -186,8 +187,12 @@ func (s *Service) begin(ctx context.Context, tx *tenants.Tx, in Invoice, p state
 	}
 	id := tenants.NewUUID()
 	reference := fmt.Sprintf("%s-%d", in.Number, seq)
-	if _, err := tx.Exec(ctx, `INSERT INTO attempts (tenant_id, id, invoice_id, seq, connection_id, acquirer, reference, minor, currency, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, tx.Tenant().String(), id, in.ID, seq, l.ID, l.Acquirer, reference,
+	number, err := s.numberOf(ctx, tx, l)
+	if err != nil {
+		return Attempt{}, err
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO attempts (tenant_id, id, invoice_id, seq, connection_id, acquirer, reference, order_number, minor, currency, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, tx.Tenant().String(), id, in.ID, seq, l.ID, l.Acquirer, reference, number,
 		p.Outstanding, in.Currency, s.Now()); err != nil {
 		return Attempt{}, fmt.Errorf("begin attempt: %w", err)
 	}
@@ -202,6 +207,32 @@ func (s *Service) begin(ctx context.Context, tx *tenants.Tx, in Invoice, p state
 		return Attempt{}, err
 	}
 	return attempt(ctx, tx, id)
+}
+
+// numberOf takes the next order number of the merchant's range; nil where the acquirer gave none. What is beyond the range is
+// left to the provider to refuse.
+func (s *Service) numberOf(ctx context.Context, tx *tenants.Tx, l Linked) (*int64, error) {
+	p, ok := s.Providers[l.Acquirer].(Ranger)
+	if !ok {
+		return nil, nil
+	}
+	c, err := s.connection(ctx, tx, l.ID)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := p.Range(c)
+	if !ok {
+		return nil, nil
+	}
+	merchant := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d", l.Acquirer, r.Merchant, r.First))
+	var n int64
+	err = tx.QueryRow(ctx, `INSERT INTO ranges AS r (merchant, last) VALUES ($1, $2)
+		ON CONFLICT (merchant) DO UPDATE SET last = CASE WHEN $4 AND r.last >= $3 THEN $2 ELSE least(r.last, $3) + 1 END RETURNING last`,
+		merchant[:], r.First, r.Last, r.Again).Scan(&n)
+	if err != nil {
+		return nil, fmt.Errorf("take order number: %w", err)
+	}
+	return &n, nil
 }
 
 // started keeps where the customer was sent.

@@ -42,6 +42,19 @@ type Canceller interface {
 	CancelCheckout(ctx context.Context, c Connection, o Order) error
 }
 
+// Ranger belongs to an acquirer that gives each of its merchants order numbers of their own.
+type Ranger interface {
+	// Range is what the connection's merchant was given; ok is false when it was given none, and our own number serves.
+	Range(c Connection) (r Range, ok bool)
+}
+
+// Range are the order numbers that an acquirer gave a merchant. Each is used once.
+type Range struct {
+	Merchant    string // how the acquirer tells its merchants apart, test and live ones too
+	First, Last int64
+	Again       bool // it begins again when it is used up: of test money only
+}
+
 // Teller belongs to an acquirer without a status call: the verified notice itself carries the observation.
 type Teller interface {
 	Tell(c Connection, n Notice) (Observation, error)

@@ -174,7 +174,9 @@ const theirs = `LEFT JOIN LATERAL (
 		UNION ALL SELECT a.id, a.invoice_id FROM attempts a JOIN connections c ON c.id = a.connection_id
 			WHERE c.acquirer = $2 AND l.provider_ref <> '' AND a.provider_ref = l.provider_ref
 		UNION ALL SELECT a.id, a.invoice_id FROM attempts a
-			WHERE a.acquirer = $2 AND a.number = CASE WHEN l.reference ~ '^[0-9]{1,18}$' THEN l.reference::bigint END
+			WHERE a.acquirer = $2 AND a.order_number = CASE WHEN l.reference ~ '^[0-9]{1,18}$' THEN l.reference::bigint END
+		UNION ALL SELECT a.id, a.invoice_id FROM attempts a
+			WHERE a.acquirer = $2 AND a.order_number IS NULL AND a.number = CASE WHEN l.reference ~ '^[0-9]{1,18}$' THEN l.reference::bigint END
 		LIMIT 1) a ON l.kind IN ('payment', 'refund', 'chargeback')`
 
 // kept is a line that no earlier register held.

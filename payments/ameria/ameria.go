@@ -24,16 +24,16 @@ const Key = "ameria"
 // ErrRange is wrapped when the OrderID range that the bank gave the merchant cannot serve an attempt.
 var ErrRange = errors.New("ameria: no free OrderID in the merchant's range")
 
-// Config says where the bank is and how our order numbers become OrderIDs. Zero values mean the defaults. Offset and
-// Wrap belong to the whole deployment and must not change while payments are open: an answer is ours by its OrderID.
+// Config says where the bank is. Zero values mean the defaults. Offset must not change while payments are open: an answer is
+// ours by its OrderID.
 type Config struct {
 	TestURL string // "https://servicestest.ameriabank.am/VPOS/"
 	LiveURL string // "https://services.ameriabank.am/VPOS/"
-	// Offset is added to Order.Number. It brings a young deployment into the range that the bank gave a merchant, and
-	// keeps two deployments of one merchant apart: InitPayment with a used OrderID overwrites that payment's amount.
+	// Offset is added to Order.Number where the bank gave the merchant no range. It keeps two deployments of one merchant
+	// apart: InitPayment with a used OrderID overwrites that payment's amount.
 	Offset int64
-	// Wrap begins a range again when the numbers run out of it. Only in test mode, where ranges have a hundred numbers
-	// and nothing is lost when two tests meet; with live money a number outside the range is refused.
+	// Wrap begins a merchant's range again when it is used up. Only in test mode, where ranges have a hundred numbers and
+	// nothing is lost when two tests meet; with live money what is beyond the range is refused.
 	Wrap       bool
 	Currencies []string // AMD; the others of the documentation were never seen working
 	Now        func() time.Time
@@ -42,7 +42,7 @@ type Config struct {
 // session is the longest life of the bank's page.
 const session = 1200 * time.Second
 
-// Provider implements payments.Provider and payments.Refunder. It keeps no state.
+// Provider implements payments.Provider, payments.Refunder and payments.Ranger. It keeps no state.
 type Provider struct{ cfg Config }
 
 // New returns the provider.
@@ -105,21 +105,29 @@ func span(c payments.Connection) (low, high int64, err error) {
 	return low, high, nil
 }
 
-// orderID is the OrderID of our order number, the same each time. ErrRange when the merchant's range has none for it.
+// Range is what the bank gave the merchant: OrderIDs are unique for a ClientID.
+func (p *Provider) Range(c payments.Connection) (payments.Range, bool) {
+	low, high, err := span(c)
+	if err != nil || high == math.MaxInt64 {
+		return payments.Range{}, false
+	}
+	live := c.Credentials["mode"] == "live"
+	return payments.Range{Merchant: p.base(c) + c.Credentials["client_id"], First: low, Last: high, Again: p.cfg.Wrap && !live}, true
+}
+
+// orderID is the OrderID of an order. ErrRange when it is not the merchant's.
 func (p *Provider) orderID(c payments.Connection, number int64) (int64, error) {
 	low, high, err := span(c)
 	if err != nil {
 		return 0, err
 	}
-	n := number + p.cfg.Offset
-	if number > 0 && p.cfg.Wrap && c.Credentials["mode"] != "live" && (n < low || n > high) {
-		width := high - low + 1
-		n = low + ((n-low)%width+width)%width
+	if number > 0 && high == math.MaxInt64 {
+		number += p.cfg.Offset
 	}
-	if number < 1 || n < low || n > high {
-		return 0, fmt.Errorf("%w: %w: %d", payments.ErrRefused, ErrRange, n)
+	if number < low || number > high {
+		return 0, fmt.Errorf("%w: %w: %d", payments.ErrRefused, ErrRange, number)
 	}
-	return n, nil
+	return number, nil
 }
 
 type initPayment struct {

@@ -31,7 +31,7 @@ func connection(password string) payments.Connection {
 var ten = payments.Money{Minor: 1000, Currency: "AMD"}
 
 func order(n int) payments.Order {
-	return payments.Order{Attempt: fmt.Sprintf("att_%02d", n), Reference: fmt.Sprintf("DP-%d-1", n), Number: int64(n), Amount: ten,
+	return payments.Order{Attempt: fmt.Sprintf("att_%02d", n), Reference: fmt.Sprintf("DP-%d-1", n), Number: 2350300 + int64(n), Amount: ten,
 		Description: "Կանխավճար 7", ReturnURL: "https://pay.example/p/token/back?a=1", Language: "hy"}
 }
 
@@ -42,7 +42,7 @@ func bank(t *testing.T) (*ameriatest.Server, *httptest.Server, *ameria.Provider)
 	t.Cleanup(double.Close)
 	server := httptest.NewServer(double)
 	t.Cleanup(server.Close)
-	return double, server, ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Offset: 2350300})
+	return double, server, ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/"})
 }
 
 func TestTheProviderPassesTheSuite(t *testing.T) {
@@ -85,7 +85,7 @@ func TestAWholePaymentIsCancelledOnItsDay(t *testing.T) {
 			double := ameriatest.New(c.bank)
 			server := httptest.NewServer(double)
 			t.Cleanup(server.Close)
-			p := ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Offset: 2350300, Now: double.Control.Clock.Now})
+			p := ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Now: double.Control.Clock.Now})
 			o := order(1)
 			checkout, err := p.Start(t.Context(), connection("p"), o)
 			require.NoError(t, err)
@@ -207,15 +207,13 @@ func TestOrderNumbersComeFromTheRangeOnly(t *testing.T) {
 		{ameria.Config{}, ranged, 2350400, "2350400"},
 		{ameria.Config{}, ranged, 2350401, ""},
 		{ameria.Config{}, ranged, 1, ""},
-		{ameria.Config{Offset: 2350300}, ranged, 7, "2350307"},
-		{ameria.Config{Offset: 2350300}, ranged, 0, ""},
-		{ameria.Config{Offset: -2350300}, ranged, 4700607, "2350307"},
-		{ameria.Config{Offset: 2350300, Wrap: true}, ranged, 101, "2350301"},
-		{ameria.Config{Wrap: true}, ranged, 1, "2350301"},
-		{ameria.Config{Wrap: true}, ranged, 2350403, "2350303"},
-		{ameria.Config{Wrap: true}, ranged, 0, ""},
-		{ameria.Config{Wrap: true}, live, 2350401, ""},
-		{ameria.Config{Wrap: true}, live, 2350400, "2350400"},
+		{ameria.Config{Offset: 2350300}, ranged, 7, ""},
+		{ameria.Config{Offset: 7}, ranged, 2350301, "2350301"},
+		{ameria.Config{Wrap: true}, ranged, 2350401, ""},
+		{ameria.Config{}, ranged, 0, ""},
+		{ameria.Config{}, live, 2350401, ""},
+		{ameria.Config{}, live, 2350400, "2350400"},
+		{ameria.Config{Offset: 2350300}, free, 5, "2350305"},
 		{ameria.Config{}, free, 5, "5"},
 		{ameria.Config{}, free, 0, ""},
 		{ameria.Config{Offset: -9}, free, 5, ""},
@@ -227,6 +225,26 @@ func TestOrderNumbersComeFromTheRangeOnly(t *testing.T) {
 			require.ErrorIs(t, err, ameria.ErrRange)
 		}
 	}
+	for _, c := range []struct {
+		cfg  ameria.Config
+		conn payments.Connection
+		want payments.Range
+	}{
+		{ameria.Config{}, ranged, payments.Range{First: 2350301, Last: 2350400}},
+		{ameria.Config{Wrap: true}, ranged, payments.Range{First: 2350301, Last: 2350400, Again: true}},
+		{ameria.Config{Wrap: true}, live, payments.Range{First: 2350301, Last: 2350400}},
+	} {
+		got, ok := ameria.New(c.cfg).Range(c.conn)
+		require.True(t, ok)
+		require.Contains(t, got.Merchant, c.conn.Credentials["client_id"])
+		got.Merchant = ""
+		require.Equal(t, c.want, got)
+	}
+	tested, _ := ameria.New(ameria.Config{}).Range(ranged)
+	real, _ := ameria.New(ameria.Config{}).Range(live)
+	require.NotEqual(t, tested.Merchant, real.Merchant)
+	_, ok := ameria.New(ameria.Config{}).Range(free)
+	require.False(t, ok)
 	for _, bad := range []string{"", "x", "0", "9999999"} {
 		ranged.Credentials["order_min"] = bad
 		_, err := ameria.New(ameria.Config{}).Start(t.Context(), ranged, order(1))
@@ -255,7 +273,7 @@ func script(t *testing.T, operation string, status int, body string) *ameria.Pro
 	t.Helper()
 	server := httptest.NewServer(scripted{operation: {status, body}})
 	t.Cleanup(server.Close)
-	return ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/", Offset: 2350300})
+	return ameria.New(ameria.Config{TestURL: server.URL + "/VPOS/"})
 }
 
 func TestEveryDocumentedAnswerIsUnderstood(t *testing.T) {

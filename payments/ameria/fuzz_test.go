@@ -19,8 +19,8 @@ func FuzzLook(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		p := ameria.New(ameria.Config{Offset: 2350300})
-		providertest.AnyAnswer(t, p, connection("p"), payments.Order{Attempt: "a", Number: 1, ProviderRef: "A"}, body)
-		providertest.AnyAnswer(t, p, connection("p"), payments.Order{Attempt: "a", Number: 1}, body)
+		p := ameria.New(ameria.Config{})
+		providertest.AnyAnswer(t, p, connection("p"), payments.Order{Attempt: "a", Number: 2350301, ProviderRef: "A"}, body)
+		providertest.AnyAnswer(t, p, connection("p"), payments.Order{Attempt: "a", Number: 2350301}, body)
 	})
 }

@@ -50,7 +50,7 @@ func (v vector) answering() payments.Connection {
 }
 
 func TestDocumentedCallsAreMadeAndUnderstood(t *testing.T) {
-	p := ameria.New(ameria.Config{Offset: 2350300})
+	p := ameria.New(ameria.Config{})
 	for name, want := range map[string]error{"init-ok": nil, "init-bad-credentials": payments.ErrCredentials, "init-test-amount-rule": payments.ErrRefused} {
 		checkout, err := p.Start(t.Context(), documented(t, name).answering(), order(1))
 		require.ErrorIs(t, err, want, name)
@@ -107,7 +107,7 @@ func TestEveryDocumentedCodeEndsARefundKnownOrUnknown(t *testing.T) {
 		"merchant_config": {payments.ErrRefused, payments.ErrUnknown}, "overloaded_read_message": {payments.ErrRefused, payments.ErrCredentials}}
 	o := order(1)
 	o.ProviderRef = "7F3C2B10-4D5E-4A6B-9C8D-1E2F3A4B5C6D"
-	p := ameria.New(ameria.Config{Offset: 2350300})
+	p := ameria.New(ameria.Config{})
 	refund := func(code string) error {
 		c := connection("test-pass")
 		c.HTTP = providertest.Answer(http.StatusOK, `{"ResponseCode":"`+code+`","ResponseMessage":"x","Opaque":""}`)
