@@ -207,6 +207,7 @@ func nameAttempts(tx *tenants.Tx, fresh []newNotice) {
 	if len(ids) == 0 {
 		return
 	}
-	tx.Later(`UPDATE attempts a SET provider_ref = n.ref FROM unnest($1::uuid[], $2::text[]) AS n(id, ref)
-		WHERE a.id = n.id AND a.provider_ref = ''`, ids, refs)
+	tx.Later(`WITH n AS (SELECT a.id, n.ref FROM unnest($1::uuid[], $2::text[]) AS n(id, ref) JOIN attempts a ON a.id = n.id
+			WHERE a.provider_ref = '' ORDER BY a.id FOR UPDATE OF a)
+		UPDATE attempts a SET provider_ref = n.ref FROM n WHERE a.id = n.id`, ids, refs)
 }

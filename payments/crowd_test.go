@@ -132,13 +132,26 @@ func TestABadNoticeDoesNotSpoilItsGroup(t *testing.T) {
 
 func TestTwoProcessesTakeTheSameNoticesInAnyOrder(t *testing.T) {
 	s, key := posted(t)
-	other := &payments.Service{DB: s.DB, Providers: s.Providers, PublicURL: s.PublicURL, Now: s.Now, Log: s.Log}
-	const notices = 400
+	address, err := url.Parse(s.Fixture.URL)
+	require.NoError(t, err)
+	named := address.Query()
+	named.Set("application_name", "crowd")
+	address.RawQuery = named.Encode()
+	db, err := tenants.Open(t.Context(), address.String(), 32, s.Fixture.Sealer)
+	require.NoError(t, err)
+	owner, err := pgx.Connect(t.Context(), s.Fixture.URL)
+	require.NoError(t, err)
+	defer func() { _ = owner.Close(context.WithoutCancel(t.Context())) }()
+	counted := func(sql string) (n int) {
+		require.NoError(t, owner.QueryRow(t.Context(), sql).Scan(&n))
+		return n
+	}
+	const notices, together = 1600, 16
 	var all sync.WaitGroup
-	for _, process := range []*payments.Service{s.Service, other} {
-		order := rand.Perm(notices)
+	for range 2 {
+		process := &payments.Service{DB: db, Providers: s.Providers, PublicURL: s.PublicURL, Now: s.Now, Log: s.Log}
 		next := make(chan int)
-		for range 16 {
+		for range together {
 			all.Go(func() {
 				for i := range next {
 					if _, _, err := process.Take(t.Context(), "till", key, query(fmt.Sprint("order=none&key=", i))); err != nil {
@@ -149,11 +162,18 @@ func TestTwoProcessesTakeTheSameNoticesInAnyOrder(t *testing.T) {
 		}
 		all.Go(func() {
 			defer close(next)
-			for _, i := range order {
-				next <- i
+			for first := 0; first < notices; first += together { // the same ones at the same time, each in an order of its own
+				for _, i := range rand.Perm(together) {
+					next <- first + i
+				}
 			}
 		})
 	}
 	all.Wait()
+	db.Close() // what its sessions met is counted when they end
 	require.Equal(t, []int{notices, 2 * notices}, s.numbers(`SELECT ARRAY[count(*), sum(times)]::int[] FROM notices`))
+	require.Eventually(t, func() bool {
+		return counted(`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'crowd'`) == 0
+	}, 5*time.Second, 10*time.Millisecond)
+	require.Zero(t, counted(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`), "whoever sorts never waits in a circle")
 }

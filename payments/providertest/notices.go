@@ -3,7 +3,6 @@ package providertest
 import (
 	"bytes"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -72,23 +71,30 @@ func (s *suite) forged() {
 	}
 }
 
-// tampered changes every digit of the notice in turn: amounts, ids, times.
+// tampered changes every digit of the notice in turn, of its body and its query: amounts, ids, times.
 func (s *suite) tampered() {
 	_, n := s.told()
 	if !s.hear(n).Signed {
 		s.Skip("this acquirer does not sign its notices")
 	}
-	for i, b := range n.Body {
-		if b < '0' || b > '9' {
-			continue
-		}
-		changed := n
-		changed.Body = slices.Clone(n.Body)
-		changed.Body[i] = '0' + (b-'0'+1)%10
-		if heard, err := s.Provider.Hear(s.Connection, changed); err == nil {
-			require.False(s, heard.Authentic, "%s", changed.Body)
+	changes := 0
+	for text, in := range map[string]func(*payments.Notice, string){
+		string(n.Body): func(n *payments.Notice, text string) { n.Body = []byte(text) },
+		n.Query:        func(n *payments.Notice, text string) { n.Query = text },
+	} {
+		for i, b := range []byte(text) {
+			if b < '0' || b > '9' {
+				continue
+			}
+			changed := n
+			in(&changed, text[:i]+string('0'+(b-'0'+1)%10)+text[i+1:])
+			changes++
+			if heard, err := s.Provider.Hear(s.Connection, changed); err == nil {
+				require.False(s, heard.Authentic, "%s %s", changed.Query, changed.Body)
+			}
 		}
 	}
+	require.Positive(s, changes, "there was nothing to change")
 }
 
 func (s *suite) noise() {
