@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,13 +30,37 @@ type answering func(*http.Request) *http.Response
 
 func (a answering) RoundTrip(r *http.Request) (*http.Response, error) { return a(r), nil }
 
-// AnyAnswer looks at the order while the acquirer answers this body, whatever it is, and checks what holds of every
-// observation; the fuzz targets of the adapters call it.
+// AnyAnswer asks for the order, opens it and gives its money back while the acquirer answers this body, whatever it is, and
+// checks what holds of every answer; the fuzz targets of the adapters call it.
 func AnyAnswer(t *testing.T, p payments.Provider, c payments.Connection, o payments.Order, body string) {
 	t.Helper()
 	c.HTTP = Answer(http.StatusOK, body)
 	seen, err := p.Look(context.Background(), c, o)
 	Sane(t, seen, err)
+	if !o.Amount.Valid() {
+		o.Amount = payments.Money{Minor: 150_000, Currency: "AMD"}
+	}
+	o.ReturnURL, o.Language = "https://pay.example/p/x/back", "en"
+	opened, err := p.Start(context.Background(), c, o)
+	known(t, err, payments.ErrCredentials, payments.ErrRefused, payments.ErrUnavailable, payments.ErrStarted)
+	if err == nil {
+		page, err := url.Parse(opened.URL)
+		require.NoError(t, err)
+		require.Equal(t, "https", page.Scheme, opened.URL)
+		require.Nil(t, page.User, opened.URL)
+		require.NotEmpty(t, page.Hostname())
+	} else {
+		require.Empty(t, opened.URL)
+	}
+	if giver, ok := p.(payments.Refunder); ok {
+		known(t, giver.Refund(context.Background(), c, o, "refund-1", o.Amount), payments.ErrCredentials, payments.ErrRefused, payments.ErrUnavailable, payments.ErrUnknown)
+	}
+}
+
+// known requires that an error is none, or one of those that the port names.
+func known(t *testing.T, err error, names ...error) {
+	t.Helper()
+	require.True(t, err == nil || slices.ContainsFunc(names, func(name error) bool { return errors.Is(err, name) }), "%v", err)
 }
 
 // Sane checks what holds of every observation: an error comes without a status, what is paid has an amount, no more
