@@ -30,8 +30,11 @@ var rateForm = regexp.MustCompile(`^[0-9]{1,9}(\.[0-9]{1,10})?$`)
 
 // ParseRate reads a rate such as "387.5". It is more than zero. Error: Invalid.
 func ParseRate(text string) (*big.Rat, error) {
-	rate, ok := new(big.Rat).SetString(text)
-	if !rateForm.MatchString(text) || !ok || rate.Sign() <= 0 {
+	rate := new(big.Rat)
+	if rateForm.MatchString(text) { // first: an exponent can be long work
+		rate.SetString(text)
+	}
+	if rate.Sign() <= 0 {
 		return nil, invalid("rate_unusable", "The rate %q is not a positive number such as 387.5.", text)
 	}
 	return rate, nil

@@ -2,6 +2,7 @@ package payments_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/dealpay/dealpay/payments"
@@ -125,5 +126,21 @@ func TestRoutesChooseTheAcquirer(t *testing.T) {
 		err := tx.QueryRow(ctx, `SELECT count(*) FROM attempts`).Scan(&n)
 		require.Zero(t, n)
 		return err
+	})
+}
+
+// FuzzParseRate gives any text as a rate: what is taken is a positive number that is written as it was given.
+func FuzzParseRate(f *testing.F) {
+	for _, seed := range []string{"387.5", "0", "1e9", "-1", "1/3", "+2", "0x10", "999999999.9999999999", ".5", "5.", "1_0", "\u0661"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		rate, err := payments.ParseRate(text)
+		if err != nil {
+			require.ErrorIs(t, err, payments.ErrInvalid)
+			return
+		}
+		require.Positive(t, rate.Sign())
+		require.Equal(t, -1, strings.IndexFunc(text, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }), text)
 	})
 }
