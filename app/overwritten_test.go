@@ -151,6 +151,47 @@ func TestADealInAnotherPipelineIsAnExceptionAndStaysThere(t *testing.T) {
 	})
 }
 
+// Of two deals that are merged one is gone and the other holds the values of both: the first needs a person, the second is
+// written as it should be, its history once, and nothing goes round.
+func TestMergedDealsAreAnExceptionAndTheOtherSaysWhatIsItsOwn(t *testing.T) {
+	t.Parallel()
+	everywhere(t, newScene(t), func(a *account) {
+		paid, open := a.owes("6"), a.owes("7")
+		a.pays(a.press(paid), "paid", 1)
+		a.becomes(paid, "paid")
+		a.rests()
+		notes := len(a.deal("6").notes(paid))
+		require.Equal(a, 1, notes)
+		if a.CRM == string(crm.Bitrix24) {
+			a.order(a.Account, "merge", map[string]any{"deal": "6", "into": "7"})
+		} else {
+			a.order(a.Account, "leads/merge", map[string]any{"lead": 6, "into": 7})
+		}
+		a.until("a person is told", func() bool { return len(a.exceptions("6")) == 1 })
+		a.rests()
+		e := a.exceptions("6")
+		require.Len(a, e, 1)
+		require.Equal(a, "deal_gone", e[0].Kind)
+		require.Equal(a, []string{"move", "dismiss"}, e[0].Decisions)
+		require.Empty(a, a.exceptions("7"))
+		card := a.deal("7")
+		require.Equal(a, "awaiting_payment", card.field("status"), "not what the other one was")
+		require.Len(a, card.notes(paid), notes, "its history came over once")
+		require.Equal(a, int64(0), a.balance("7").Paid.Minor, "nobody has said yet whose money it is")
+
+		moved := a.api(http.MethodPost, "/exceptions/"+e[0].Id+"/resolve", map[string]any{"decision": "move", "reason": "Merged into deal 7", "invoice": open.Number})
+		require.Equal(a, http.StatusOK, moved.Status, string(moved.Body))
+		a.until("the other deal says what came", func() bool { return a.deal("7").field("status") == "paid" })
+		a.rests()
+		require.Equal(a, paid.Amount.Minor, a.balance("7").Paid.Minor)
+		require.Empty(a, append(a.exceptions("6"), a.exceptions("7")...))
+		pushes := func() int { return a.number(`SELECT coalesce(sum(seq), 0) FROM outbox WHERE kind IN ('push', 'review') AND key IN ('6', '7')`) }
+		before := pushes()
+		a.rests()
+		require.Equal(a, before, pushes(), "nothing goes round")
+	})
+}
+
 // The third clock of a card: late, for a reason, with the next try, and tried at once when somebody asks.
 func TestALateCardIsTriedWhenSomebodyChecks(t *testing.T) {
 	t.Parallel()

@@ -12,6 +12,7 @@ import (
 // strings or numbers.
 type order struct {
 	Lead        json.Number       `json:"lead"`
+	Into        json.Number       `json:"into"`
 	User        json.Number       `json:"user"`
 	Pipeline    json.Number       `json:"pipeline"`
 	Status      json.Number       `json:"status"`
@@ -39,7 +40,7 @@ func pointer(n json.Number) *int64 {
 	return nil
 }
 
-// controlRoutes adds to the shared control API: leads/edit, leads/move, leads/delete, install,
+// controlRoutes adds to the shared control API: leads/edit, leads/move, leads/delete, leads/merge, install,
 // connect, uninstall, rename, revoke, unblock, token, pipeline, switches, archive.
 func (a *Account) controlRoutes() http.Handler {
 	mux := a.Control.Handler()
@@ -90,6 +91,7 @@ func (a *Account) controlLeads(do func(string, func(context.Context, order) (any
 			Edit{Pipeline: pointer(in.Pipeline), Status: pointer(in.Status)})
 	})
 	do("leads/delete", func(_ context.Context, in order) (any, error) { return nil, a.Delete(in.Lead.String()) })
+	do("leads/merge", func(_ context.Context, in order) (any, error) { return nil, a.Merge(in.Lead.String(), in.Into.String()) })
 	do("pipeline", func(_ context.Context, in order) (any, error) {
 		return nil, a.Automate(number(in.Pipeline, MainPipeline), number(in.Status, StageInvoice), in.URL, in.Settings)
 	})

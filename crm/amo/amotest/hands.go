@@ -2,6 +2,7 @@ package amotest
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 )
 
@@ -59,6 +60,39 @@ func (a *Account) Delete(leadID string) error {
 	if err != nil {
 		return err
 	}
+	l.deleted, l.updatedBy, l.updatedAt = true, AdminID, a.now().Unix()
+	a.record("lead_deleted", l, nil, nil)
+	a.announce("delete", []change{{l, l}})
+	return nil
+}
+
+// Merge makes one lead of two, as the administrator would: the other one takes over the fields, the notes and the tasks, and
+// the merged one is reported as deleted.
+func (a *Account) Merge(leadID, intoID string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l, err := a.existing(leadID)
+	if err != nil {
+		return err
+	}
+	old, err := a.existing(intoID)
+	if err != nil || old == l {
+		return fmt.Errorf("no lead %q to merge into", intoID)
+	}
+	into := old.clone()
+	maps.Copy(into.values, l.values)
+	into.updatedBy = AdminID
+	for _, n := range a.notes {
+		if n.lead == l.id {
+			n.lead = into.id
+		}
+	}
+	for _, t := range a.tasks {
+		if t.lead == l.id {
+			t.lead = into.id
+		}
+	}
+	a.commit([]change{{old, into}})
 	l.deleted, l.updatedBy, l.updatedAt = true, AdminID, a.now().Unix()
 	a.record("lead_deleted", l, nil, nil)
 	a.announce("delete", []change{{l, l}})

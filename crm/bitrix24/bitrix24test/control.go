@@ -198,6 +198,32 @@ func (p *Portal) Delete(dealID string) error {
 	})
 }
 
+// Merge makes one deal of two, as the manager would: the other one takes over the custom fields, the timeline and the tasks,
+// and the merged one is deleted.
+func (p *Portal) Merge(dealID, intoID string) error {
+	return p.change(dealID, func(d *deal) error {
+		into, err := p.dealByID(intoID)
+		if err != nil || into == d {
+			return errOrder
+		}
+		maps.Copy(into.uf, d.uf)
+		for _, n := range p.notes {
+			if n.deal == d.id {
+				n.deal = into.id
+			}
+		}
+		for _, a := range p.activities {
+			if a.deal == d.id {
+				a.deal = into.id
+			}
+		}
+		into.updated, into.editor = p.Control.Clock.Now(), 2
+		p.fire("ONCRMDEALUPDATE", params{"FIELDS": params{"ID": into.id}}, 2)
+		p.remove(d, 2)
+		return nil
+	})
+}
+
 // Add makes a deal of the manager's and returns its id.
 func (p *Portal) Add(fields map[string]any) (string, error) {
 	p.mu.Lock()
@@ -215,6 +241,7 @@ func (p *Portal) Quiet() bool { return p.srv.queue.idle() }
 // order is the body of the extra control routes.
 type order struct {
 	Deal   string         `json:"deal"`
+	Into   string         `json:"into"`
 	Fields map[string]any `json:"fields"`
 	Stage  string         `json:"stage"`
 	Clean  bool           `json:"clean"`
@@ -230,7 +257,7 @@ type order struct {
 var errOrder = errors.New("bitrix24test: order cannot be understood")
 
 // controlRoutes adds what only portals have to the common control API: deals (add, edit,
-// delete, move), install, finish (installFinish), update, uninstall, rename, plan (std or
+// delete, merge, move), install, finish (installFinish), update, uninstall, rename, plan (std or
 // enterprise), robot (runs a rule of ours on a deal; fields are its properties), token (of a
 // user) and cost (execution time booked per call of a method).
 func (p *Portal) controlRoutes() http.Handler {
@@ -242,6 +269,7 @@ func (p *Portal) controlRoutes() http.Handler {
 		},
 		"edit":      func(_ *http.Request, o order) (any, error) { return nil, p.Edit(o.Deal, o.Fields) },
 		"delete":    func(_ *http.Request, o order) (any, error) { return nil, p.Delete(o.Deal) },
+		"merge":     func(_ *http.Request, o order) (any, error) { return nil, p.Merge(o.Deal, o.Into) },
 		"move":      func(_ *http.Request, o order) (any, error) { return nil, p.Move(o.Deal, o.Stage) },
 		"install":   func(r *http.Request, _ order) (any, error) { return nil, p.Install(r.Context(), p.srv.cfg.HTTP) },
 		"finish":    func(*http.Request, order) (any, error) { p.FinishInstall(); return nil, nil },
