@@ -185,7 +185,9 @@ func TestMergedDealsAreAnExceptionAndTheOtherSaysWhatIsItsOwn(t *testing.T) {
 		a.rests()
 		require.Equal(a, paid.Amount.Minor, a.balance("7").Paid.Minor)
 		require.Empty(a, append(a.exceptions("6"), a.exceptions("7")...))
-		pushes := func() int { return a.number(`SELECT coalesce(sum(seq), 0) FROM outbox WHERE kind IN ('push', 'review') AND key IN ('6', '7')`) }
+		pushes := func() int {
+			return a.number(`SELECT coalesce(sum(seq), 0) FROM outbox WHERE kind IN ('push', 'review') AND key IN ('6', '7')`)
+		}
 		before := pushes()
 		a.rests()
 		require.Equal(a, before, pushes(), "nothing goes round")

@@ -91,7 +91,9 @@ func (a *Account) controlLeads(do func(string, func(context.Context, order) (any
 			Edit{Pipeline: pointer(in.Pipeline), Status: pointer(in.Status)})
 	})
 	do("leads/delete", func(_ context.Context, in order) (any, error) { return nil, a.Delete(in.Lead.String()) })
-	do("leads/merge", func(_ context.Context, in order) (any, error) { return nil, a.Merge(in.Lead.String(), in.Into.String()) })
+	do("leads/merge", func(_ context.Context, in order) (any, error) {
+		return nil, a.Merge(in.Lead.String(), in.Into.String())
+	})
 	do("pipeline", func(_ context.Context, in order) (any, error) {
 		return nil, a.Automate(number(in.Pipeline, MainPipeline), number(in.Status, StageInvoice), in.URL, in.Settings)
 	})
