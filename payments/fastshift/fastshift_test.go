@@ -232,6 +232,9 @@ func TestAStrangeAnswerToStartSendsNobodyAnywhere(t *testing.T) {
 		"another order":  {"6a1f", "6a1e", payments.ErrRefused},
 		"another shop's": {"att_04", "att_05", payments.ErrRefused},
 		"elsewhere":      {"HOST", "https://evil.example", payments.ErrRefused},
+		"a name like it": {"HOST", "https://evilfastshift.am", payments.ErrRefused},
+		"a host below":   {"HOST", "https://fastshift.am.evil.example", payments.ErrRefused},
+		"with a user":    {"HOST", "https://user@fastshift.am", payments.ErrRefused},
 		"nowhere":        {"HOST/pay/1", "", payments.ErrRefused},
 		"a script":       {"HOST/pay/1", "javascript:alert(1)", payments.ErrRefused},
 	} {

@@ -17,7 +17,7 @@ import (
 )
 
 // maxBody bounds a notice; the largest documented ones are a few kilobytes.
-const maxBody = 256 << 10
+const maxBody = 64 << 10
 
 // Taker receives a notice for the tenant behind key.
 type Taker interface {

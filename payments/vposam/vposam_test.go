@@ -114,6 +114,9 @@ func TestAStrangeAnswerToStartSendsNobodyAnywhere(t *testing.T) {
 		want   error
 	}{
 		{201, `{"id":"ps_1","checkoutUrl":"https://phish.example/pay"}`, payments.ErrRefused},
+		{201, `{"id":"ps_1","checkoutUrl":"https://evilvpos.am/pay"}`, payments.ErrRefused},
+		{201, `{"id":"ps_1","checkoutUrl":"https://vpos.am.evil.example/pay"}`, payments.ErrRefused},
+		{201, `{"id":"ps_1","checkoutUrl":"https://user@vpos.am/pay"}`, payments.ErrRefused},
 		{201, `{"id":"ps_1","checkoutUrl":"http://vpos.am.phish.example/pay"}`, payments.ErrRefused},
 		{201, `{"id":"ps_1","checkoutUrl":"http://user@api.vpos.am/pay"}`, payments.ErrRefused},
 		{201, `{"id":"ps_1","checkoutUrl":"javascript:alert(1)"}`, payments.ErrRefused},
