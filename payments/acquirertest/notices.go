@@ -37,17 +37,24 @@ type Delivery struct {
 	Name   string `json:"name"`
 	Tries  int    `json:"tries"`
 	Status int    `json:"status"` // of the last try; 0 when there was no answer
-	Done   bool   `json:"done"`   // answered with 2xx, or given up
+	Done   bool   `json:"done"`   // answered as the acquirer wants it, or given up
 }
 
-// retries are the waits between tries, on the stand-in's clock.
-var retries = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour}
+// Habit is how an acquirer goes on until its notice is answered.
+type Habit struct {
+	Waits []time.Duration       // between tries, on the stand-in's clock
+	Taken func(status int) bool // nil: any 2xx
+}
 
-// Courier delivers notices in the background and repeats them until they are answered with 2xx.
+// patient is the habit of whoever documents none.
+var patient = []time.Duration{5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour}
+
+// Courier delivers notices in the background and repeats them until they are answered.
 // Its faults: duplicate (sent twice), reorder (overtaken by those of the next second), forge.
 type Courier struct {
 	client  *http.Client
 	control *standintest.Control
+	habit   Habit
 	stop    context.CancelFunc
 	ctx     context.Context
 	wake    chan struct{}
@@ -69,13 +76,22 @@ type parcel struct {
 	forged bool
 }
 
-// NewCourier starts one; nil means a client with a deadline of ten seconds.
+// NewCourier starts one of an acquirer that goes on for hours until it is answered with 2xx; nil means a client with a deadline
+// of ten seconds.
 func NewCourier(client *http.Client, control *standintest.Control) *Courier {
+	return NewCourierOf(client, control, Habit{Waits: patient})
+}
+
+// NewCourierOf is NewCourier for an acquirer with a habit of its own.
+func NewCourierOf(client *http.Client, control *standintest.Control, habit Habit) *Courier {
+	if habit.Taken == nil {
+		habit.Taken = func(status int) bool { return status/100 == 2 }
+	}
 	if client == nil {
 		client = &http.Client{Timeout: 10 * time.Second}
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	c := &Courier{client: client, control: control, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), slots: make(chan struct{}, 32)}
+	c := &Courier{client: client, control: control, habit: habit, ctx: ctx, stop: stop, wake: make(chan struct{}, 1), slots: make(chan struct{}, 32)}
 	control.Idle = c.idle
 	c.done.Add(1)
 	go c.run()
@@ -185,9 +201,9 @@ func (c *Courier) deliver(p *parcel) {
 	defer c.mu.Unlock()
 	c.busy--
 	p.Tries, p.Status = p.Tries+1, status
-	p.Done = once || status/100 == 2 || p.Tries > len(retries)
+	p.Done = once || c.habit.Taken(status) || p.Tries > len(c.habit.Waits)
 	if !p.Done && p.epoch == c.epoch {
-		p.due = c.control.Clock.Now().Add(retries[p.Tries-1])
+		p.due = c.control.Clock.Now().Add(c.habit.Waits[p.Tries-1])
 		c.waiting = append(c.waiting, p)
 	}
 }

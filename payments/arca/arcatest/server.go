@@ -70,7 +70,8 @@ func New(cfg Config) *Server {
 	s := &Server{Control: standintest.New(), cfg: cfg, callback: cfg.CallbackURL}
 	s.clear()
 	s.books = acquirertest.NewBooks(s.Control.Clock.Now)
-	s.courier = acquirertest.NewCourier(cfg.HTTP, s.Control)
+	s.courier = acquirertest.NewCourierOf(cfg.HTTP, s.Control, acquirertest.Habit{ // the callback documentation: anything but 200, three times more
+		Waits: []time.Duration{30 * time.Second, 30 * time.Second, 30 * time.Second}, Taken: func(status int) bool { return status == http.StatusOK }})
 	desk := acquirertest.Desk{Books: s.books, RefOf: func(u *url.URL) string { return u.Query().Get("mdOrder") }, Announce: s.announce}
 	s.page = acquirertest.Page{Name: "ArCa", Desk: desk, Back: back}
 	s.Control.State = func() any { return map[string]any{"payments": s.Books(), "notices": s.courier.Deliveries()} }

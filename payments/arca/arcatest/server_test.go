@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,4 +131,46 @@ func TestPagesAreWhereTheBrowserFindsThem(t *testing.T) {
 		r.Host = host
 		require.Equal(t, "http://testepg.arca.am.localhost:8090", s.double.origin(r))
 	}
+}
+
+// The callback documentation: anything but 200 is told again every 30 seconds, three times.
+func TestACallbackIsRepeatedUntilItIsAnsweredWith200(t *testing.T) {
+	var mu sync.Mutex
+	status, came := http.StatusNoContent, 0
+	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		came++
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(hook.Close)
+	s := open(t, Config{CallbackURL: hook.URL})
+	told := func(n int) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			all := s.double.courier.Deliveries()
+			mu.Lock()
+			defer mu.Unlock()
+			return came == n && s.double.Control.Idle() && len(all) > 0
+		}, 5*time.Second, 5*time.Millisecond, "%d", n)
+	}
+	s.press(s.register(), "pay")
+	told(1)
+	for i := range 3 {
+		s.double.Control.Clock.Advance(29 * time.Second)
+		told(i + 1)
+		s.double.Control.Clock.Advance(time.Second)
+		told(i + 2)
+	}
+	s.double.Control.Clock.Advance(24 * time.Hour)
+	told(4)
+	require.True(t, s.double.courier.Deliveries()[0].Done)
+
+	mu.Lock()
+	status = http.StatusOK
+	mu.Unlock()
+	s.press(s.register("orderNumber=o-2"), "pay")
+	told(5)
+	s.double.Control.Clock.Advance(time.Hour)
+	told(5)
 }
