@@ -38,7 +38,7 @@ func (m *merchant) post(operation, fields string) (int, map[string]any) {
 
 func (m *merchant) raw(path, body string) (int, map[string]any) {
 	m.Helper()
-	r, err := http.Post(m.api.URL+path, "application/json", strings.NewReader(body)) //nolint:noctx // the server is ours and ends with the test
+	r, err := http.Post(m.api.URL+path, "application/json", strings.NewReader(body))
 	require.NoError(m, err)
 	defer func() { _ = r.Body.Close() }()
 	text, err := io.ReadAll(r.Body)
