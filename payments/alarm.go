@@ -17,6 +17,7 @@ const (
 	ReversedByOne = "reversed_by_bank" // the bank undid a whole payment, and we had not asked for it
 	DisputeOpen   = "dispute_opened"   // a chargeback waits for the merchant's answer
 	DisputeLost   = "dispute_lost"     // a chargeback took the money back
+	NeverAnswered = "never_answered"   // the customer came back from the acquirer's page, and it never said how that ended
 	AnswerUnclear = "answer_unclear"   // the acquirer says of a payment what nobody has told us how to read
 	RefundFailed  = "refund_failed"    // a refund came to nothing, perhaps after the acquirer had called it done
 )
@@ -74,8 +75,8 @@ func (s *Service) unclear(ctx context.Context, tx *tenants.Tx, in Invoice, a Att
 func (c change) alarms(ctx context.Context, tx *tenants.Tx) error {
 	for _, a := range c.after.Attempts {
 		was := c.earlier(a.ID)
-		if a.Status != was.Status && was.Status != "" {
-			if err := Settle(ctx, tx, AnswerUnclear+":"+a.ID, c.by, "", c.now); err != nil {
+		if a.Status != was.Status && was.Status != "" && c.by != tenants.Timer { // our own clock is no answer
+			if err := SettleAll(ctx, tx, []string{AnswerUnclear + ":" + a.ID, NeverAnswered + ":" + a.ID}, c.by, "", c.now); err != nil {
 				return err
 			}
 		}

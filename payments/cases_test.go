@@ -158,3 +158,56 @@ func TestALinkDoesNotRunOutWhileTheAcquirerCannotBeAsked(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, state.Expired, s.Read(in.ID).Status)
 }
+
+func TestAnAttemptThatIsNeverAnsweredEnds(t *testing.T) {
+	const owed = 30_000
+	for name, c := range map[string]struct {
+		says     payments.Observation // the zero one: nothing
+		returned bool
+	}{
+		"nothing is said":                       {},
+		"nothing is said, and somebody paid":    {returned: true},
+		"it stays pending, and somebody waited": {payments.Observation{Status: state.Pending}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			in := s.Invoice("1", owed)
+			a := s.Try(in)
+			if c.returned {
+				require.NoError(t, s.Returned(t.Context(), s.ID, in.ID))
+			}
+			if c.says.Status != "" {
+				s.Tell(a, c.says)
+			}
+			s.Clock = a.CreatedAt.Add(7 * 24 * time.Hour)
+			next, err := s.Check(t.Context(), s.ID, a.ID)
+			require.NoError(t, err)
+			require.NotZero(t, next)
+			require.Equal(t, state.Pending, s.attempts(in)[0].Status)
+			s.Clock = next
+			for range 2 {
+				next, err = s.Check(t.Context(), s.ID, a.ID)
+				require.NoError(t, err)
+				require.Zero(t, next)
+				require.Equal(t, state.AttemptExpired, s.attempts(in)[0].Status)
+				require.Equal(t, state.AwaitingPayment, s.Read(in.ID).Status)
+				if c.returned {
+					require.Equal(t, []string{payments.NeverAnswered}, s.exceptions())
+					require.Equal(t, []string{"task:never_answered"}, s.planned("1"))
+				} else {
+					require.Empty(t, s.exceptions())
+				}
+			}
+			s.In(func(ctx context.Context, tx *tenants.Tx) error {
+				var source string
+				err := tx.QueryRow(ctx, `SELECT evidence->>'source' FROM facts WHERE status = 'expired'`).Scan(&source)
+				require.Equal(t, "timer", source)
+				return err
+			})
+
+			s.Learn(a, tilltest.Took(tilltest.AMD(owed)))
+			require.Equal(t, [2]any{state.Paid, int64(owed)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Paid}, "late money is money")
+			require.Empty(t, s.exceptions(), "and that is an answer")
+		})
+	}
+}

@@ -179,8 +179,7 @@ func (s *Service) outdated(ctx context.Context, tx *tenants.Tx, in Invoice, a At
 	if s.Now().Before(in.ExpiresAt) {
 		return in.ExpiresAt, nil
 	}
-	return time.Time{}, s.record(ctx, tx, in, tenants.Timer, "attempt.expired", finding{
-		state.Fact{Kind: state.Observed, At: s.Now(), Attempt: a.ID.String(), Status: state.AttemptExpired}, evidence{Source: "timer"}})
+	return time.Time{}, s.expireAttempt(ctx, tx, in, a)
 }
 
 // sealedNotice is what is kept of a notice.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/ameria"
@@ -74,4 +75,14 @@ func TestAnAnswerThatCannotBeReadNeedsAPersonAndMovesNothing(t *testing.T) {
 	s.Learn(a, tilltest.Took(tilltest.AMD(30_000)))
 	require.Equal(t, state.Paid, s.Read(in.ID).Status)
 	require.Empty(t, s.exceptions(), "it ends with an answer that can be read")
+}
+
+func TestOurOwnClockDoesNotAnswerWhatCouldNotBeRead(t *testing.T) {
+	s := newShop(t)
+	a := s.Try(s.Invoice("1", 30_000))
+	s.Providers["till"] = puzzle{s.Till}
+	s.learnAgain(a)
+	s.Clock = s.Clock.Add(8 * 24 * time.Hour)
+	s.learnAgain(a)
+	require.Equal(t, []string{payments.AnswerUnclear}, s.exceptions())
 }

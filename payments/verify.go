@@ -22,7 +22,8 @@ const (
 	checksFor   = 7 * 24 * time.Hour
 )
 
-// nextCheck says when to ask again about an attempt; false ends the ladder.
+// nextCheck says when to ask again about an attempt; false ends the ladder. A page that its acquirer keeps open for weeks is
+// asked about as long.
 func nextCheck(a Attempt, now time.Time) (time.Time, bool) {
 	closes := a.CreatedAt.Add(sessionLife)
 	if a.Deadline != nil && a.Deadline.Before(a.CreatedAt.Add(time.Hour)) {
@@ -30,7 +31,8 @@ func nextCheck(a Attempt, now time.Time) (time.Time, bool) {
 	}
 	age := now.Sub(a.CreatedAt)
 	switch {
-	case a.Status == state.Authorized && age > checksFor && age < holdWatched:
+	case a.Status == state.Authorized && age > checksFor && age < holdWatched,
+		a.Status.Live() && age > checksFor && a.Deadline != nil && now.Before(*a.Deadline):
 		return now.Add(24 * time.Hour), true
 	case a.Status == state.AttemptPaid, age > checksFor:
 		return time.Time{}, false
@@ -55,12 +57,30 @@ func (s *Service) Check(ctx context.Context, id tenants.ID, attemptID uuid.UUID)
 			next, err = s.outdated(ctx, tx, in, a)
 			return err
 		}
-		if at, again := nextCheck(a, s.Now()); again {
-			next = at
+		at, again := nextCheck(a, s.Now())
+		next = at
+		if !again && a.Status.Live() && a.Status != state.Authorized {
+			return s.giveUp(ctx, tx, in, a)
 		}
 		return s.watchHold(ctx, tx, in, a)
 	})
 	return next, err
+}
+
+// giveUp ends an attempt of which its acquirer has said nothing final in all the time that it was asked. Where the customer
+// had come back from its page a person looks. Money that comes all the same counts as it would have before.
+func (s *Service) giveUp(ctx context.Context, tx *tenants.Tx, in Invoice, a Attempt) error {
+	if err := s.expireAttempt(ctx, tx, in, a); err != nil || a.ReturnedAt == nil {
+		return err
+	}
+	_, err := s.raiseOnce(ctx, tx, NeverAnswered, in, a)
+	return err
+}
+
+// expireAttempt ends an attempt by our own clock, until the acquirer says otherwise.
+func (s *Service) expireAttempt(ctx context.Context, tx *tenants.Tx, in Invoice, a Attempt) error {
+	return s.record(ctx, tx, in, tenants.Timer, "attempt.expired", finding{
+		state.Fact{Kind: state.Observed, At: s.Now(), Attempt: a.ID.String(), Status: state.AttemptExpired}, evidence{Source: "timer"}})
 }
 
 // Hurry promises to ask about an attempt now.
