@@ -211,3 +211,47 @@ func TestAnAttemptThatIsNeverAnsweredEnds(t *testing.T) {
 		})
 	}
 }
+
+func TestALinkDoesNotCloseWhileAPaymentIsUnderWay(t *testing.T) {
+	busy := payments.Observation{Status: state.Pending, Busy: true}
+	s := newShop(t)
+	in := s.Invoice("1", 30_000)
+	a := s.Try(in)
+	s.Learn(a, busy)
+	require.True(t, s.attempts(in)[0].Busy)
+	_, err := s.Cancel(t.Context(), s.ID, s.By, in.ID)
+	require.ErrorIs(t, err, payments.ErrState)
+	_, err = s.Replace(t.Context(), s.ID, s.By, in.ID, payments.NewInvoice{Terms: payments.Terms{ExpiresAt: s.Clock.Add(time.Hour)}})
+	require.ErrorIs(t, err, payments.ErrState)
+
+	s.Clock = in.ExpiresAt
+	again, err := s.Expire(t.Context(), s.ID, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, [2]any{state.AwaitingPayment, s.Clock.Add(time.Hour)}, [2]any{s.Read(in.ID).Status, again})
+	s.Learn(a, payments.Observation{}) // nothing new
+	require.True(t, s.attempts(in)[0].Busy)
+	s.Clock = again
+	s.Tell(a, tilltest.Took(tilltest.AMD(30_000)))
+	again, err = s.Expire(t.Context(), s.ID, in.ID)
+	require.NoError(t, err)
+	require.Zero(t, again)
+	require.Equal(t, state.Paid, s.Read(in.ID).Status, "it had begun in time")
+	require.Empty(t, s.exceptions())
+
+	for name, ends := range map[string]func(a payments.Attempt){
+		"when it came to nothing":            func(a payments.Attempt) { s.Tell(a, payments.Observation{Status: state.AttemptFailed}) },
+		"when it only waits for a card":      func(a payments.Attempt) { s.Tell(a, payments.Observation{Status: state.Pending}) },
+		"when it lasts longer than we'd ask": func(a payments.Attempt) { s.Clock = a.CreatedAt.Add(7*24*time.Hour + time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := s.Invoice("2", 30_000)
+			a := s.Try(in)
+			s.Learn(a, busy)
+			s.Clock = in.ExpiresAt
+			ends(a)
+			again, err := s.Expire(t.Context(), s.ID, in.ID)
+			require.NoError(t, err)
+			require.Equal(t, [2]any{state.Expired, time.Time{}}, [2]any{s.Read(in.ID).Status, again})
+		})
+	}
+}

@@ -247,11 +247,7 @@ func (s *Service) seal(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 // Cancel withdraws an invoice that no money came for. Errors: ErrNotFound, ErrState.
 func (s *Service) Cancel(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID) (Invoice, error) {
 	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
-		p, _, err := picture(ctx, tx, in)
-		if err != nil {
-			return err
-		}
-		answer, err := state.Decide(p, state.Cancel)
+		answer, _, err := s.decide(ctx, tx, in, state.Cancel)
 		if err != nil || answer == state.Ignore {
 			return err
 		}

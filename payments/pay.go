@@ -33,13 +33,14 @@ type Attempt struct {
 	PaidAt       *time.Time          `db:"paid_at"`     // the acquirer's own word
 	ReturnedAt   *time.Time          `db:"returned_at"` // when the customer came back from its page; proves nothing
 	CheckedAt    *time.Time          `db:"checked_at"`
+	Busy         bool                `db:"busy"` // as the acquirer last said: see Observation
 	CreatedAt    time.Time           `db:"created_at"`
 
 	Checkout []byte `db:"checkout"` // sealed
 }
 
 const attemptColumns = `id, invoice_id, seq, connection_id, acquirer, reference, coalesce(order_number, number) AS number, provider_ref, minor, currency, status, captured, refunded,
-	deadline, paid_at, returned_at, checked_at, created_at, checkout`
+	deadline, paid_at, returned_at, checked_at, busy, created_at, checkout`
 
 // Attempts lists the attempts of these invoices in the order they were started.
 func Attempts(ctx context.Context, tx *tenants.Tx, invoices ...uuid.UUID) ([]Attempt, error) {

@@ -217,11 +217,7 @@ func (s *Service) Replace(ctx context.Context, id tenants.ID, by By, old uuid.UU
 		if err != nil {
 			return err
 		}
-		p, _, err := picture(ctx, tx, was)
-		if err != nil {
-			return err
-		}
-		answer, err := state.Decide(p, state.Cancel)
+		answer, _, err := s.decide(ctx, tx, was, state.Cancel)
 		if err != nil {
 			return err
 		}

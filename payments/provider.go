@@ -139,6 +139,7 @@ type Checkout struct {
 // Observation is what an acquirer says of an order.
 type Observation struct {
 	Status      state.AttemptStatus
+	Busy        bool  // with status pending: a payment has begun there and its money may come any moment, which an open page does not say
 	Captured    Money // taken so far; with status paid
 	Refunded    Money // gone back so far, in total
 	Failed      []FailedRefund

@@ -196,8 +196,8 @@ func (s *Service) closeMoot(ctx context.Context, tx *tenants.Tx, c change) error
 // observe turns an acquirer's answer into facts.
 func (s *Service) observe(ctx context.Context, tx *tenants.Tx, in Invoice, a Attempt, seen Observation, because evidence) error {
 	tx.Later(`UPDATE attempts SET checks = checks + 1, checked_at = $2,
-		provider_ref = CASE WHEN provider_ref = '' THEN $3 ELSE provider_ref END, paid_at = coalesce(paid_at, $4) WHERE id = $1`,
-		a.ID, s.Now(), seen.ProviderRef, orNull(seen.PaidAt))
+		provider_ref = CASE WHEN provider_ref = '' THEN $3 ELSE provider_ref END, paid_at = coalesce(paid_at, $4), busy = CASE WHEN $5 THEN $6 ELSE busy END WHERE id = $1`,
+		a.ID, s.Now(), seen.ProviderRef, orNull(seen.PaidAt), seen.Status != "", seen.Busy)
 	if seen.Status == "" {
 		return nil
 	}
@@ -255,6 +255,24 @@ func (e *evidence) after(ctx context.Context, tx *tenants.Tx, a Attempt) error {
 	return err
 }
 
+// decide says what becomes of a command that would close an invoice, and whether money is coming: held, or being taken just
+// now, as long as that is asked about.
+func (s *Service) decide(ctx context.Context, tx *tenants.Tx, in Invoice, c state.Command) (answer state.Answer, coming bool, err error) {
+	p, _, err := picture(ctx, tx, in)
+	if err != nil {
+		return "", false, err
+	}
+	if !p.Authorized {
+		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM attempts WHERE invoice_id = $1 AND busy AND created_at > $2
+			AND status IN ('created', 'pending'))`, in.ID, s.Now().Add(-checksFor)).Scan(&p.Authorized)
+		if err != nil {
+			return "", false, err
+		}
+	}
+	answer, err = state.Decide(p, c)
+	return answer, p.Authorized, err
+}
+
 // CheckInvoice asks now about every attempt of the invoice that may still change, and about paid ones too: money may
 // have gone back. Errors: ErrNotFound, ErrUnavailable, ErrCredentials.
 func (s *Service) CheckInvoice(ctx context.Context, id tenants.ID, invoice uuid.UUID) error {
@@ -285,20 +303,16 @@ func (s *Service) Expire(ctx context.Context, id tenants.ID, invoice uuid.UUID) 
 			again = in.ExpiresAt
 			return nil
 		}
-		p, _, err := picture(ctx, tx, in)
-		if err != nil {
-			return err
-		}
 		if taken, err := reserved(ctx, tx, in.ID, uuid.Nil, s.Now()); taken || err != nil {
 			again = s.Now().Add(reservedFor)
 			return err
 		}
-		answer, err := state.Decide(p, state.Expire)
+		answer, coming, err := s.decide(ctx, tx, in, state.Expire)
 		if err != nil {
 			return err
 		}
 		if answer == state.Ignore {
-			if p.Authorized {
+			if coming {
 				again = s.Now().Add(time.Hour)
 			}
 			return nil

@@ -216,8 +216,10 @@ func (p *Provider) Check(ctx context.Context, c payments.Connection) error {
 // holder's authentication, not money.
 var statuses = map[string]state.AttemptStatus{
 	"0": state.Pending, "1": state.Authorized, "2": state.AttemptPaid, "3": state.AttemptCancelled,
-	"4": state.AttemptPaid, "5": state.Pending, "6": state.AttemptFailed,
+	"4": state.AttemptPaid, authenticating: state.Pending, "6": state.AttemptFailed,
 }
+
+const authenticating = "5"
 
 // The ends of a declined payment whose code says more than that. A code for a card's outcome is a 0 and the code that
 // ArCa gave.

@@ -322,6 +322,17 @@ func TestEveryDocumentedAnswerIsUnderstood(t *testing.T) {
 	}
 }
 
+func TestOnlyAPaymentInAuthenticationIsBusy(t *testing.T) {
+	for status := range 7 {
+		p := script(t, "GetPaymentDetails", http.StatusOK, fmt.Sprintf(`{"ResponseCode":"00","OrderStatus":"%d","OrderID":"1","ApprovedAmount":10,"Currency":"051"}`, status))
+		o := order(1)
+		o.ProviderRef = "7F3C2B10-4D5E-4A6B-9C8D-1E2F3A4B5C6D"
+		seen, err := p.Look(t.Context(), connection("p"), o)
+		require.NoError(t, err, status)
+		require.Equal(t, status == 5, seen.Busy, status)
+	}
+}
+
 func TestStrangeDetailsProveNothing(t *testing.T) {
 	o := order(1)
 	o.ProviderRef = "A"

@@ -68,7 +68,7 @@ func judge(obs payments.Observation, reply wire.Fields, attempt, number, merchan
 	if err != nil || err2 != nil || err3 != nil || refunded.Minor > approved.Minor || (status == state.AttemptPaid && approved.Minor == 0) {
 		return obs, fmt.Errorf("%w: ameria: the amounts make no sense", payments.ErrUnclear)
 	}
-	obs.Status = status
+	obs.Status, obs.Busy = status, reply.Code("OrderStatus") == authenticating
 	opaque, from := reply.Text("Opaque"), reply.Text("MerchantId")
 	obs.Foreign = obs.Reference != number || (opaque != "" && opaque != attempt) || (merchant != "" && from != merchant)
 	switch status {

@@ -9,8 +9,10 @@ const success = "0"
 // authentication: neither is money. 4 is a refund, also of a part.
 var statuses = map[string]state.AttemptStatus{
 	"0": state.Pending, "1": state.Authorized, "2": state.AttemptPaid, "3": state.AttemptCancelled,
-	"4": state.AttemptPaid, "5": state.Pending, "6": state.AttemptFailed,
+	"4": state.AttemptPaid, authenticating: state.Pending, "6": state.AttemptFailed,
 }
+
+const authenticating = "5"
 
 // class is what an action code means for a declined order.
 type class string

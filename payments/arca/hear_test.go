@@ -2,6 +2,7 @@ package arca_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -139,6 +140,14 @@ func TestADeclinedOrderFailedExpiredOrIsUnsettled(t *testing.T) {
 		require.Equal(t, want, seen.Status, code)
 		require.Equal(t, want == "", errors.Is(err, payments.ErrNothingNew), code)
 		require.Equal(t, code, seen.Code)
+	}
+}
+
+func TestOnlyAnOrderInAuthenticationIsBusy(t *testing.T) {
+	for _, status := range []int{0, 1, 2, 3, 5, 6} {
+		seen, err := answered(t, fmt.Sprintf(`{"orderStatus":%d,"actionCode":0,"amount":5,"currency":"051"}`, status))
+		require.NoError(t, err, status)
+		require.Equal(t, status == 5, seen.Busy, status)
 	}
 }
 

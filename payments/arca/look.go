@@ -87,7 +87,7 @@ func (a answer) judge(o payments.Order, terminal string) (payments.Observation, 
 	if !ok {
 		return obs, fmt.Errorf("%w: arca: the amounts make no sense", payments.ErrUnclear)
 	}
-	obs.Status = status
+	obs.Status, obs.Busy = status, a.Code("orderStatus") == authenticating
 	from := a.Code("terminalId")
 	obs.Foreign = (obs.Reference != "" && obs.Reference != o.Reference) || (id != "" && !strings.EqualFold(id, obs.ProviderRef)) ||
 		(terminal != "" && from != "" && from != terminal)

@@ -78,5 +78,6 @@ func Sane(t *testing.T, seen payments.Observation, err error) {
 	if seen.Status == state.AttemptPaid {
 		require.LessOrEqual(t, seen.Refunded.Minor, seen.Captured.Minor)
 	}
+	require.False(t, seen.Busy && seen.Status != state.Pending)
 	require.True(t, json.Valid(seen.Raw))
 }

@@ -25,8 +25,10 @@ var statuses = map[string]state.AttemptStatus{
 // is one whose method takes days, or whose money is only held. There a missing method means that it failed.
 var intents = map[plain]state.AttemptStatus{
 	"requires_payment_method": state.AttemptFailed, "requires_confirmation": state.Pending, "requires_action": state.Pending,
-	"processing": state.Pending, "requires_capture": state.Authorized, "canceled": state.AttemptCancelled, "succeeded": state.AttemptPaid,
+	processing: state.Pending, "requires_capture": state.Authorized, "canceled": state.AttemptCancelled, "succeeded": state.AttemptPaid,
 }
+
+const processing plain = "processing"
 
 // disputes are the documented statuses. An inquiry (warning) takes no money yet but has its date to answer by; one that
 // was closed, prevented or settled by a refund takes none any more.
@@ -112,7 +114,9 @@ func (p *Provider) observe(s session, c payments.Connection, o payments.Order) (
 	}
 	obs.Foreign = p.foreign(s, c, o)
 	if status != state.AttemptPaid {
-		obs.Status = status
+		// A complete session that waits for the customer, such as for a transfer, is only open in another way.
+		i := s.Intent.object
+		obs.Status, obs.Busy = status, status == state.Pending && s.Status == "complete" && (i == nil || i.Status == processing)
 		return obs, nil
 	}
 	minor, currency, ok := s.taken()

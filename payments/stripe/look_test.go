@@ -94,11 +94,17 @@ func TestEveryDocumentedPaymentIsJudged(t *testing.T) {
 		seen, err := p.Look(t.Context(), connection(key), payments.Order{Attempt: "a", ProviderRef: "cs_1"})
 		require.NoError(t, err)
 		require.EqualValues(t, want, seen.Status, status)
+		require.Equal(t, status == "processing", seen.Busy, status)
 		_, p = serve(t, 200, `{"id":"cs_1","status":"open","payment_status":"unpaid","payment_intent":`+payment+`,"client_reference_id":"a"}`)
 		seen, err = p.Look(t.Context(), connection(key), payments.Order{Attempt: "a", ProviderRef: "cs_1"})
 		require.NoError(t, err)
 		require.Equal(t, state.Pending, seen.Status, "an open session can be paid")
+		require.False(t, seen.Busy)
 	}
+	_, p := serve(t, 200, `{"id":"cs_1","status":"complete","payment_status":"unpaid","client_reference_id":"a"}`)
+	seen, err := p.Look(t.Context(), connection(key), payments.Order{Attempt: "a", ProviderRef: "cs_1"})
+	require.NoError(t, err)
+	require.True(t, seen.Busy, "of the payment of a complete session nothing is known but that it was begun")
 }
 
 func TestEveryDocumentedChargeIsJudged(t *testing.T) {

@@ -151,6 +151,7 @@ func TestASlowMethodEndsOneWayOrTheOther(t *testing.T) {
 		require.Equal(t, state.Pending, look(t, p, o).Status)
 		control(t, server, "clock", `{"advance":"72h"}`)
 		require.Equal(t, state.Pending, look(t, p, o).Status, "complete does not expire")
+		require.True(t, look(t, p, o).Busy)
 		control(t, server, "delayed", `{"ref":"`+o.ProviderRef+`","status":"`+end+`"}`)
 		require.Equal(t, want, look(t, p, o).Status)
 	}

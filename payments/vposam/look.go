@@ -40,7 +40,7 @@ func (p *Provider) observe(s session, merchant string, o payments.Order) (paymen
 	if !known || (s.ID == "" && s.Order == "") {
 		return obs, fmt.Errorf("%w: vposam: status %q", payments.ErrUnclear, s.Status)
 	}
-	obs.Status = status
+	obs.Status, obs.Busy = status, status == state.Pending && s.Status == processing
 	obs.Foreign = (s.ID != "" && s.ID != o.ProviderRef) || (s.Order != "" && s.Order != o.Reference) ||
 		(s.Merchant != "" && merchant != "" && s.Merchant != merchant)
 	captured, refunded, ok := s.money()

@@ -48,13 +48,15 @@ type Config struct {
 // statuses are the words for a session's status that are understood; all others prove nothing.
 var statuses = map[string]state.AttemptStatus{
 	"created": state.Created, "new": state.Created,
-	"pending": state.Pending, "processing": state.Pending, "requires_action": state.Pending,
+	"pending": state.Pending, processing: state.Pending, "requires_action": state.Pending,
 	"authorized": state.Authorized, "held": state.Authorized,
 	"captured": state.AttemptPaid, "paid": state.AttemptPaid, "succeeded": state.AttemptPaid, "completed": state.AttemptPaid,
 	"partially_refunded": state.AttemptPaid, "refunded": state.AttemptPaid, "disputed": state.AttemptPaid,
 	"failed": state.AttemptFailed, "declined": state.AttemptFailed,
 	"expired": state.AttemptExpired, "cancelled": state.AttemptCancelled, "canceled": state.AttemptCancelled,
 }
+
+const processing = "processing"
 
 const createPath, capabilitiesPath = "/v1/payment-sessions", "/v1/capabilities"
 

@@ -186,6 +186,7 @@ func TestEveryStatusHasItsMeaning(t *testing.T) {
 		undone := want == state.AttemptCancelled // if it had been captured before, all of it went back
 		require.Equal(t, undone || word == "refunded", seen.Refunded.Minor == 500, word)
 		require.False(t, seen.Foreign)
+		require.Equal(t, word == "processing", seen.Busy, word)
 	}
 }
 
