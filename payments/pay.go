@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -19,6 +20,7 @@ type Attempt struct {
 	ID           uuid.UUID           `db:"id"`
 	InvoiceID    uuid.UUID           `db:"invoice_id"`
 	Seq          int                 `db:"seq"`
+	Turn         int                 `db:"turn"` // see newer
 	ConnectionID uuid.UUID           `db:"connection_id"`
 	Acquirer     string              `db:"acquirer"`
 	Reference    string              `db:"reference"`    // our order number at the acquirer
@@ -39,7 +41,7 @@ type Attempt struct {
 	Checkout []byte `db:"checkout"` // sealed
 }
 
-const attemptColumns = `id, invoice_id, seq, connection_id, acquirer, reference, coalesce(order_number, number) AS number, provider_ref, minor, currency, status, captured, refunded,
+const attemptColumns = `id, invoice_id, seq, turn, connection_id, acquirer, reference, coalesce(order_number, number) AS number, provider_ref, minor, currency, status, captured, refunded,
 	deadline, paid_at, returned_at, checked_at, busy, created_at, checkout`
 
 // Attempts lists the attempts of these invoices in the order they were started.
@@ -51,10 +53,23 @@ func attempt(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (Attempt, error)
 	return one(tenants.Row[Attempt](ctx, tx, `SELECT `+attemptColumns+` FROM attempts WHERE id = $1`, id))
 }
 
+// newer says whether the customer was sent to the page of a after that of b. One that is gone back to is newer than those begun
+// since.
+func (a Attempt) newer(b Attempt) bool { return a.Turn > b.Turn || (a.Turn == b.Turn && a.Seq > b.Seq) }
+
+// newestFirst sorts attempts by when the customer was sent to them.
+func newestFirst(a, b Attempt) int {
+	if a.newer(b) {
+		return -1
+	}
+	return 1
+}
+
 // opening is an attempt on its way to the acquirer.
 type opening struct {
 	attempt Attempt
 	invoice Invoice
+	all     []Attempt // of the invoice
 	conn    Connection
 	hook    string
 	back    string
@@ -83,7 +98,7 @@ func (s *Service) Pay(ctx context.Context, id tenants.ID, invoice uuid.UUID, tok
 		if err := s.abandon(ctx, id, o); err != nil {
 			return Checkout{}, err
 		}
-		return s.Pay(ctx, id, invoice, token, acquirer, lang) // with an attempt that is new, so not again
+		return s.Pay(ctx, id, invoice, token, acquirer, lang) // with another attempt; each is given up once
 	}
 	if err != nil {
 		return Checkout{}, s.notStarted(ctx, id, o, err)
@@ -155,29 +170,35 @@ func (s *Service) open(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID, a
 // spare is how much of a checkout's life must be left to send somebody there.
 const spare = time.Minute
 
-// reuse finds an attempt for the same amount that the customer can go on with: one whose checkout is open, or one that
-// was begun and never reached the acquirer (starting it again is the same order there).
+// reuse finds the newest attempt for the same amount that the customer can go on with: one whose checkout is open, or one that
+// was begun and never reached the acquirer (starting it again is the same order there). It is the newest from now on.
 func (s *Service) reuse(ctx context.Context, tx *tenants.Tx, in Invoice, p state.Picture, acquirer string) (Attempt, *Checkout, error) {
 	all, err := Attempts(ctx, tx, in.ID)
-	if err != nil || len(all) == 0 {
-		return Attempt{}, nil, err
-	}
-	last := all[len(all)-1]
-	if !last.Status.Live() || last.Minor != p.Outstanding || (acquirer != "" && acquirer != last.Acquirer) {
-		return Attempt{}, nil, nil
-	}
-	if last.Checkout == nil {
-		return last, nil, nil
-	}
-	if last.Deadline != nil && last.Deadline.Before(s.Now().Add(spare)) {
-		return Attempt{}, nil, nil
-	}
-	clear, err := tx.Open("checkout", last.Checkout)
 	if err != nil {
 		return Attempt{}, nil, err
 	}
+	slices.SortFunc(all, newestFirst)
+	i := slices.IndexFunc(all, func(a Attempt) bool {
+		over := a.Checkout != nil && a.Deadline != nil && a.Deadline.Before(s.Now().Add(spare))
+		return a.Status.Live() && !over && a.Minor == p.Outstanding && (acquirer == "" || acquirer == a.Acquirer)
+	})
+	if i < 0 {
+		return Attempt{}, nil, nil
+	}
+	if i > 0 {
+		all[i].Turn = all[0].Turn + 1
+		tx.Later(`UPDATE attempts SET turn = $2 WHERE id = $1`, all[i].ID, all[i].Turn)
+	}
+	if all[i].Checkout == nil {
+		return all[i], nil, nil
+	}
+	clear, err := tx.Open("checkout", all[i].Checkout)
+	if err != nil {
+		return Attempt{}, nil, err
+	}
+	s.promiseMoot(tx, in, all)
 	var c Checkout
-	return last, &c, json.Unmarshal(clear, &c)
+	return all[i], &c, json.Unmarshal(clear, &c)
 }
 
 // begin writes the attempt, its first fact, and the promise to ask about it, before anything is sent.
@@ -192,8 +213,8 @@ func (s *Service) begin(ctx context.Context, tx *tenants.Tx, in Invoice, p state
 	if err != nil {
 		return Attempt{}, err
 	}
-	if _, err := tx.Exec(ctx, `INSERT INTO attempts (tenant_id, id, invoice_id, seq, connection_id, acquirer, reference, order_number, minor, currency, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`, tx.Tenant().String(), id, in.ID, seq, l.ID, l.Acquirer, reference, number,
+	if _, err := tx.Exec(ctx, `INSERT INTO attempts (tenant_id, id, invoice_id, seq, connection_id, acquirer, reference, order_number, minor, currency, created_at, turn)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce((SELECT max(turn) FROM attempts WHERE invoice_id = $3), 0))`, tx.Tenant().String(), id, in.ID, seq, l.ID, l.Acquirer, reference, number,
 		p.Outstanding, in.Currency, s.Now()); err != nil {
 		return Attempt{}, fmt.Errorf("begin attempt: %w", err)
 	}
@@ -236,7 +257,7 @@ func (s *Service) numberOf(ctx context.Context, tx *tenants.Tx, l Linked) (*int6
 	return &n, nil
 }
 
-// started keeps where the customer was sent.
+// started keeps where the customer was sent, and has pages that were open before closed.
 func (s *Service) started(ctx context.Context, id tenants.ID, o opening, c Checkout) error {
 	clear, err := json.Marshal(c)
 	if err != nil {
@@ -255,9 +276,16 @@ func (s *Service) started(ctx context.Context, id tenants.ID, o opening, c Check
 			o.attempt.ID, c.ProviderRef, sealed, orNull(c.Deadline)); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, in, tenants.Acquirer, "attempt.pending", finding{
+		if err := s.record(ctx, tx, in, tenants.Acquirer, "attempt.pending", finding{
 			Fact:     state.Fact{Kind: state.Observed, At: s.Now(), Attempt: o.attempt.ID.String(), Status: state.Pending},
-			evidence: evidence{Source: "checkout", RequestID: tenants.RequestOf(ctx)}})
+			evidence: evidence{Source: "checkout", RequestID: tenants.RequestOf(ctx)}}); err != nil {
+			return err
+		}
+		all, err := Attempts(ctx, tx, in.ID)
+		if err == nil {
+			s.promiseMoot(tx, in, all)
+		}
+		return err
 	})
 }
 

@@ -1,7 +1,10 @@
 package payments_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -68,15 +71,32 @@ func TestAnOrderWhosePageNobodyKnowsGivesWayToANewOne(t *testing.T) {
 	require.NotZero(t, next, "money that comes for it all the same is seen")
 }
 
+// takesStripe connects Stripe's double beside the till, on the double's clock.
+func (s *shop) takesStripe() (*stripetest.Server, string) {
+	double := stripetest.New(stripetest.Config{})
+	s.Cleanup(double.Close)
+	bank := httptest.NewServer(double)
+	s.Cleanup(bank.Close)
+	s.Providers["stripe"] = stripe.New(stripe.Config{BaseURL: bank.URL, Now: s.Now})
+	s.Clock = time.Now()
+	require.NoError(s, s.Connect(s.Context(), s.ID, s.By, "stripe", map[string]string{"secret_key": "sk_test_demo", "webhook_secret": "whsec_test_demo"}, true))
+	return double, bank.URL
+}
+
+// ordered is a stand-in's control.
+func ordered(t *testing.T, bank, command string, args any) {
+	t.Helper()
+	raw, err := json.Marshal(args)
+	require.NoError(t, err)
+	res, err := http.Post(bank+"/_control/"+command, "application/json", bytes.NewReader(raw))
+	require.NoError(t, err)
+	require.NoError(t, res.Body.Close())
+	require.Equal(t, http.StatusOK, res.StatusCode)
+}
+
 func TestACheckoutNobodyShouldPayAnyMoreIsClosedAtTheAcquirer(t *testing.T) {
 	s := newShop(t)
-	double := stripetest.New(stripetest.Config{})
-	t.Cleanup(double.Close)
-	bank := httptest.NewServer(double)
-	t.Cleanup(bank.Close)
-	s.Providers["stripe"] = stripe.New(stripe.Config{BaseURL: bank.URL, Now: s.Now})
-	s.Clock = time.Now() // as the double's
-	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "stripe", map[string]string{"secret_key": "sk_test_demo", "webhook_secret": "whsec_test_demo"}, true))
+	double, _ := s.takesStripe()
 	for name, end := range map[string]func(payments.Invoice) error{
 		"cancelled": func(in payments.Invoice) error {
 			_, err := s.Cancel(t.Context(), s.ID, s.By, in.ID)
@@ -119,4 +139,113 @@ func (s *shop) due(kind outbox.Kind, key string) (due bool) {
 			string(kind), key, s.Now()).Scan(&due)
 	})
 	return due
+}
+
+func TestACustomerWhoGoesBackFindsTheSamePage(t *testing.T) {
+	s := newShop(t)
+	double, _ := s.takesStripe()
+	in := s.Invoice("1", 1_500_000)
+	first, err := s.press(in, "till")
+	require.NoError(t, err)
+	_, err = s.press(in, "stripe")
+	require.NoError(t, err)
+	till, other := s.attempts(in)[0], s.attempts(in)[1]
+	require.False(t, s.due(outbox.Check, till.ID.String()), "nobody can close it there")
+	require.False(t, s.due(outbox.Check, other.ID.String()), "the customer is there")
+	again, err := s.press(in, "till")
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	require.Len(t, s.attempts(in), 2)
+	v, err := s.VisitOf(t.Context(), s.ID, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, till.ID, v.Last.ID, "what the page is about")
+	require.NoError(t, s.Returned(t.Context(), s.ID, in.ID))
+	require.NotNil(t, s.attempts(in)[0].ReturnedAt)
+	require.Nil(t, s.attempts(in)[1].ReturnedAt)
+
+	require.True(t, s.due(outbox.Check, other.ID.String()), "the page that was left is looked at now")
+	_, err = s.Check(t.Context(), s.ID, other.ID)
+	require.NoError(t, err)
+	require.Equal(t, "expired", string(double.Books()[0].Status))
+	require.Equal(t, []state.AttemptStatus{state.Pending, state.AttemptExpired}, []state.AttemptStatus{s.attempts(in)[0].Status, s.attempts(in)[1].Status})
+	last, err := s.press(in, "till")
+	require.NoError(t, err)
+	require.Equal(t, first, last)
+	_, err = s.press(in, "stripe")
+	require.NoError(t, err)
+	require.Len(t, s.attempts(in), 3)
+	v, err = s.VisitOf(t.Context(), s.ID, in.ID)
+	require.NoError(t, err)
+	require.Equal(t, 3, v.Last.Seq, "what is begun anew is the newest")
+	s.Learn(till, tilltest.Took(tilltest.AMD(1_500_000)))
+	require.Equal(t, state.Paid, s.Read(in.ID).Status)
+	require.True(t, s.due(outbox.Check, v.Last.ID.String()))
+}
+
+func TestAPageThatWasLeftStaysOpenWhileItsMoneyIsOnItsWay(t *testing.T) {
+	for name, c := range map[string]struct {
+		happens func(bank, ref, page string)
+		status  state.Status
+	}{
+		"paid": {func(bank, _, page string) {
+			ordered(t, bank, "pay", map[string]any{"url": page, "outcome": "paid"})
+		}, state.Paid},
+		"under way": {func(bank, ref, _ string) {
+			ordered(t, bank, "delayed", map[string]any{"ref": ref, "status": "processing"})
+		}, state.AwaitingPayment},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			_, bank := s.takesStripe()
+			watched := &closings{Provider: s.Providers["stripe"]}
+			s.Providers["stripe"] = watched
+			in := s.Invoice("1", 1_500_000)
+			checkout, err := s.press(in, "stripe")
+			require.NoError(t, err)
+			_, err = s.press(in, "till")
+			require.NoError(t, err)
+			left := s.attempts(in)[0]
+			require.True(t, s.due(outbox.Check, left.ID.String()))
+			c.happens(bank, left.ProviderRef, checkout.URL)
+			_, err = s.Check(t.Context(), s.ID, left.ID)
+			require.NoError(t, err)
+			require.Equal(t, c.status, s.Read(in.ID).Status)
+			require.Zero(t, watched.asked)
+		})
+	}
+}
+
+// closings counts how often a page was to be closed.
+type closings struct {
+	payments.Provider
+	asked int
+}
+
+func (c *closings) CancelCheckout(ctx context.Context, conn payments.Connection, o payments.Order) error {
+	c.asked++
+	return c.Provider.(payments.Canceller).CancelCheckout(ctx, conn, o)
+}
+
+func TestAPageIsNotLeftForOneThatNeverOpened(t *testing.T) {
+	s := newShop(t)
+	s.takesStripe()
+	in := s.Invoice("1", 1_500_000)
+	first, err := s.press(in, "stripe")
+	require.NoError(t, err)
+	stripes := s.attempts(in)[0]
+	s.Providers["till"] = shut{s.Till}
+	_, err = s.press(in, "till")
+	require.ErrorIs(t, err, payments.ErrUnavailable)
+	_, err = s.Check(t.Context(), s.ID, stripes.ID)
+	require.NoError(t, err)
+	again, err := s.press(in, "stripe")
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+}
+
+// shut is a till that opens no page.
+type shut struct{ *tilltest.Till }
+
+func (shut) Start(context.Context, payments.Connection, payments.Order) (payments.Checkout, error) {
+	return payments.Checkout{}, payments.ErrUnavailable
 }

@@ -103,15 +103,15 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 	then func(context.Context, *tenants.Tx, Invoice) error) (seen Observation, err error) {
 	var o opening
 	err = s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		var attempts []Attempt
 		var invoices []Invoice
-		tenants.Ask(tx, &attempts, `SELECT `+attemptColumns+` FROM attempts WHERE id = $1`, attemptID)
+		tenants.Ask(tx, &o.all, `SELECT `+attemptColumns+` FROM attempts WHERE invoice_id = (SELECT invoice_id FROM attempts WHERE id = $1)`, attemptID)
 		tenants.Ask(tx, &invoices, `SELECT `+invoiceColumns+` FROM invoices WHERE id = (SELECT invoice_id FROM attempts WHERE id = $1)`, attemptID)
 		var err error
 		if o.conn, err = s.connectionWhere(ctx, tx, `(SELECT connection_id FROM attempts WHERE id = $1)`, attemptID); err != nil {
 			return err
 		}
-		o.attempt, o.invoice = attempts[0], invoices[0]
+		o.invoice = invoices[0]
+		o.attempt = o.all[slices.IndexFunc(o.all, func(a Attempt) bool { return a.ID == attemptID })]
 		return nil
 	})
 	if err != nil {
@@ -139,8 +139,7 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 		}
 		return seen, record(func(context.Context, *tenants.Tx, Invoice) error { return nil })
 	}
-	s.shut(ctx, provider, o)
-	seen, failure := provider.Look(ctx, o.conn, o.order("en"))
+	seen, failure := s.look(ctx, provider, o)
 	if failure != nil && !errors.Is(failure, ErrNothingNew) {
 		return seen, failure
 	}
@@ -154,21 +153,31 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 	})
 }
 
-// shut closes a checkout that nobody should pay any more, where the acquirer can: what is paid there would need a person.
-// It proves nothing: what became of the checkout is asked for.
-func (s *Service) shut(ctx context.Context, provider Provider, o opening) {
+// look asks about an attempt. A checkout that nobody should pay any more, because what is paid there would need a person, is
+// closed where the acquirer can, unless its answer says more than that it is open; closing proves nothing, so it is asked again.
+func (s *Service) look(ctx context.Context, provider Provider, o opening) (Observation, error) {
+	order := o.order("en")
+	seen, err := provider.Look(ctx, o.conn, order)
 	closer, able := provider.(Canceller)
-	if !able || !moot(o.invoice, o.attempt) {
-		return
+	if !able || !moot(o.invoice, o.attempt, o.all) {
+		return seen, err
 	}
-	if err := closer.CancelCheckout(ctx, o.conn, o.order("en")); err != nil {
+	silent := errors.Is(err, ErrNothingNew) && !errors.Is(err, ErrUnclear)
+	open := err == nil && !seen.Busy && slices.Contains([]state.AttemptStatus{"", state.Created, state.Pending}, seen.Status)
+	if !silent && !open {
+		return seen, err
+	}
+	if err := closer.CancelCheckout(ctx, o.conn, order); err != nil {
 		s.Log.InfoContext(ctx, "checkout not closed", "connection", o.conn.ID, "attempt", o.attempt.ID, "err", err)
 	}
+	return provider.Look(ctx, o.conn, order)
 }
 
-// moot says whether an attempt is open although its link is closed, or another amount is owed by now.
-func moot(in Invoice, a Attempt) bool {
-	closed := in.Status == state.Cancelled || in.Status == state.Expired || a.Minor != in.Outstanding
+// moot says whether an attempt is open although its link is closed, another amount is owed by now, or the customer was sent to
+// the page of another one since.
+func moot(in Invoice, a Attempt, all []Attempt) bool {
+	closed := in.Status == state.Cancelled || in.Status == state.Expired || a.Minor != in.Outstanding ||
+		slices.ContainsFunc(all, func(b Attempt) bool { return b.Checkout != nil && b.Status.Live() && b.newer(a) })
 	return closed && a.Status != state.Authorized && a.Status.Live()
 }
 
@@ -183,14 +192,19 @@ func (s *Service) closeMoot(ctx context.Context, tx *tenants.Tx, c change) error
 	if err != nil {
 		return err
 	}
+	s.promiseMoot(tx, in, all)
+	return nil
+}
+
+// promiseMoot is closeMoot for an invoice whose attempts are read.
+func (s *Service) promiseMoot(tx *tenants.Tx, in Invoice, all []Attempt) {
 	var open []string
 	for _, a := range all {
-		if _, able := s.Providers[a.Acquirer].(Canceller); able && moot(in, a) {
+		if _, able := s.Providers[a.Acquirer].(Canceller); able && moot(in, a, all) {
 			open = append(open, a.ID.String())
 		}
 	}
 	outbox.Promise(tx, outbox.Check, s.Now(), open...)
-	return nil
 }
 
 // observe turns an acquirer's answer into facts.

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -15,7 +16,7 @@ type Visit struct {
 	Invoice  Invoice
 	Methods  []string // keys of the acquirers that take what is outstanding, the preferred one first
 	Test     bool     // no real money is taken
-	Last     *Attempt // the newest attempt
+	Last     *Attempt // the newest attempt: where the customer was sent last
 	Checking bool     // the acquirer has not decided yet
 	Over     bool     // the link's time has ended, also when nobody has recorded it yet
 	Replaced bool     // another link for the same debt took this one's place
@@ -43,8 +44,9 @@ func (s *Service) VisitOf(ctx context.Context, id tenants.ID, invoice uuid.UUID)
 			return err
 		}
 		attempts, err := Attempts(ctx, tx, invoice)
+		slices.SortFunc(attempts, newestFirst)
 		if len(attempts) > 0 {
-			v.Last = &attempts[len(attempts)-1]
+			v.Last = &attempts[0]
 		}
 		for _, a := range attempts {
 			recent := a.ReturnedAt != nil && s.Now().Sub(*a.ReturnedAt) < checkingFor
@@ -68,7 +70,7 @@ func (s *Service) methods(ctx context.Context, tx *tenants.Tx, in Invoice) (keys
 func (s *Service) Returned(ctx context.Context, id tenants.ID, invoice uuid.UUID) error {
 	return s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		_, err := tx.Exec(ctx, `UPDATE attempts SET returned_at = $2 WHERE id = (
-			SELECT id FROM attempts WHERE invoice_id = $1 ORDER BY seq DESC LIMIT 1) AND status IN ('created', 'pending', 'authorized')`, invoice, s.Now())
+			SELECT id FROM attempts WHERE invoice_id = $1 ORDER BY turn DESC, seq DESC LIMIT 1) AND status IN ('created', 'pending', 'authorized')`, invoice, s.Now())
 		return err
 	})
 }
