@@ -219,6 +219,13 @@ func TestALinkDoesNotCloseWhileAPaymentIsUnderWay(t *testing.T) {
 	a := s.Try(in)
 	s.Learn(a, busy)
 	require.True(t, s.attempts(in)[0].Busy)
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		can, err := s.Can(ctx, tx, s.Read(in.ID), tenants.Admin)
+		require.NotContains(t, can, "cancel")
+		require.NotContains(t, can, "replace")
+		require.Contains(t, can, "check")
+		return err
+	})
 	_, err := s.Cancel(t.Context(), s.ID, s.By, in.ID)
 	require.ErrorIs(t, err, payments.ErrState)
 	_, err = s.Replace(t.Context(), s.ID, s.By, in.ID, payments.NewInvoice{Terms: payments.Terms{ExpiresAt: s.Clock.Add(time.Hour)}})

@@ -119,7 +119,7 @@ func payable(status state.Status) bool {
 
 // Can lists what may be done with an invoice now by somebody in this role.
 func (s *Service) Can(ctx context.Context, tx *tenants.Tx, in Invoice, role tenants.Role) ([]string, error) {
-	p, _, err := picture(ctx, tx, in)
+	p, err := s.soon(ctx, tx, in)
 	if err != nil {
 		return nil, err
 	}

@@ -244,10 +244,18 @@ func (s *Service) seal(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 	return err
 }
 
-// Cancel withdraws an invoice that no money came for. Errors: ErrNotFound, ErrState.
+// Cancel withdraws an invoice that no money came for; the acquirers are asked first. Errors: ErrNotFound, ErrState,
+// ErrBeingChecked.
 func (s *Service) Cancel(ctx context.Context, id tenants.ID, by By, invoice uuid.UUID) (Invoice, error) {
+	if err := s.askBefore(ctx, id, invoice); err != nil {
+		return Invoice{}, err
+	}
 	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
-		answer, _, err := s.decide(ctx, tx, in, state.Cancel)
+		p, err := s.soon(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+		answer, err := state.Decide(p, state.Cancel)
 		if err != nil || answer == state.Ignore {
 			return err
 		}

@@ -249,3 +249,62 @@ type shut struct{ *tilltest.Till }
 func (shut) Start(context.Context, payments.Connection, payments.Order) (payments.Checkout, error) {
 	return payments.Checkout{}, payments.ErrUnavailable
 }
+
+func TestWithdrawingALinkAsksFirst(t *testing.T) {
+	const owed = 30_000
+	withdrawals := map[string]func(s *shop, in payments.Invoice) error{
+		"cancelled": func(s *shop, in payments.Invoice) error {
+			_, err := s.Cancel(s.Context(), s.ID, s.By, in.ID)
+			return err
+		},
+		"replaced": func(s *shop, in payments.Invoice) error {
+			_, err := s.Replace(s.Context(), s.ID, s.By, in.ID, payments.NewInvoice{Terms: payments.Terms{ExpiresAt: s.Clock.Add(time.Hour)}})
+			return err
+		},
+	}
+	for name, withdraw := range withdrawals {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits
+			s := newShop(t)
+			s.Providers["bank"] = mute{}
+			require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "bank", map[string]string{}, false))
+			in := s.Invoice("1", owed)
+			a := s.Try(in)
+			_, err := s.press(in, "bank")
+			require.NoError(t, err)
+			s.Tell(a, tilltest.Took(tilltest.AMD(owed))) // a second ago, and its notice is on the way
+			begun := time.Now()
+			require.ErrorIs(t, withdraw(s, in), payments.ErrState)
+			require.Less(t, time.Since(begun), 15*time.Second, "one that is silent is waited for, but not long")
+			require.Equal(t, [2]any{state.Paid, int64(owed)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Paid})
+			require.Empty(t, s.exceptions())
+			require.ErrorIs(t, withdraw(s, in), payments.ErrState)
+
+			in = s.Invoice("2", owed)
+			s.Try(in)
+			s.Till.Away(true)
+			require.NoError(t, withdraw(s, in), "nobody is there to say otherwise")
+			require.Equal(t, state.Cancelled, s.Read(in.ID).Status)
+		})
+	}
+}
+
+// mute opens pages and never answers a question.
+type mute struct{}
+
+func (mute) Describe() payments.Description { return payments.Description{Name: "Mute"} }
+
+func (mute) Start(_ context.Context, _ payments.Connection, o payments.Order) (payments.Checkout, error) {
+	return payments.Checkout{URL: "https://mute.example/" + o.Reference, ProviderRef: o.Reference}, nil
+}
+
+func (mute) Look(ctx context.Context, _ payments.Connection, _ payments.Order) (payments.Observation, error) {
+	<-ctx.Done()
+	return payments.Observation{}, payments.ErrUnavailable
+}
+
+func (mute) Hear(payments.Connection, payments.Notice) (payments.Heard, error) {
+	return payments.Heard{}, payments.ErrNotice
+}
+
+func (mute) Check(context.Context, payments.Connection) error { return nil }

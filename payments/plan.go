@@ -199,9 +199,12 @@ func (s *Service) part(ctx context.Context, tx *tenants.Tx, by By, in NewPlan, i
 }
 
 // Replace makes a new invoice for the debt of an earlier one and retires that one's link; what is left out is as it was.
-// Money that still comes for the old link needs a person. Errors: as Create, and ErrNotFound, ErrState (money came for
+// The acquirers are asked first; money that still comes for the old link needs a person. Errors: as Create, and ErrNotFound, ErrState (money came for
 // it already, or it was withdrawn), ErrBeingChecked.
 func (s *Service) Replace(ctx context.Context, id tenants.ID, by By, old uuid.UUID, in NewInvoice) (Invoice, error) {
+	if err := s.askBefore(ctx, id, old); err != nil {
+		return Invoice{}, err
+	}
 	var made Invoice
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		fresh := tenants.NewUUID()
@@ -217,7 +220,11 @@ func (s *Service) Replace(ctx context.Context, id tenants.ID, by By, old uuid.UU
 		if err != nil {
 			return err
 		}
-		answer, _, err := s.decide(ctx, tx, was, state.Cancel)
+		p, err := s.soon(ctx, tx, was)
+		if err != nil {
+			return err
+		}
+		answer, err := state.Decide(p, state.Cancel)
 		if err != nil {
 			return err
 		}

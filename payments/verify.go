@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -269,22 +270,16 @@ func (e *evidence) after(ctx context.Context, tx *tenants.Tx, a Attempt) error {
 	return err
 }
 
-// decide says what becomes of a command that would close an invoice, and whether money is coming: held, or being taken just
-// now, as long as that is asked about.
-func (s *Service) decide(ctx context.Context, tx *tenants.Tx, in Invoice, c state.Command) (answer state.Answer, coming bool, err error) {
+// soon is the picture that judges whether a link may be closed: money of a payment that is under way counts as held, as long as it
+// is asked about.
+func (s *Service) soon(ctx context.Context, tx *tenants.Tx, in Invoice) (state.Picture, error) {
 	p, _, err := picture(ctx, tx, in)
-	if err != nil {
-		return "", false, err
+	if err != nil || p.Authorized || !slices.ContainsFunc(p.Attempts, func(a state.AttemptPicture) bool { return a.Status.Live() }) {
+		return p, err
 	}
-	if !p.Authorized {
-		err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM attempts WHERE invoice_id = $1 AND busy AND created_at > $2
-			AND status IN ('created', 'pending'))`, in.ID, s.Now().Add(-checksFor)).Scan(&p.Authorized)
-		if err != nil {
-			return "", false, err
-		}
-	}
-	answer, err = state.Decide(p, c)
-	return answer, p.Authorized, err
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM attempts WHERE invoice_id = $1 AND busy AND created_at > $2 AND status IN ('created', 'pending'))`,
+		in.ID, s.Now().Add(-checksFor)).Scan(&p.Authorized)
+	return p, err
 }
 
 // CheckInvoice asks now about every attempt of the invoice that may still change, and about paid ones too: money may
@@ -305,6 +300,41 @@ func (s *Service) CheckInvoice(ctx context.Context, id tenants.ID, invoice uuid.
 	return err
 }
 
+// askedBefore is how long a person waits for acquirers before a link is withdrawn.
+const askedBefore = 10 * time.Second
+
+// askBefore asks the acquirers of an invoice's open attempts, all at once, so that money which was just taken is no surprise
+// after the link is withdrawn. Those that cannot be reached keep nobody from that. Error: ErrNotFound.
+func (s *Service) askBefore(ctx context.Context, id tenants.ID, invoice uuid.UUID) error {
+	var all []Attempt
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		in, err := Get(ctx, tx, invoice)
+		if err != nil || !payable(in.Status) {
+			return err
+		}
+		all, err = Attempts(ctx, tx, invoice)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, askedBefore)
+	defer cancel()
+	var answers sync.WaitGroup
+	for _, a := range all {
+		if !a.Status.Live() {
+			continue
+		}
+		answers.Go(func() {
+			if err := s.Verify(asking, id, a.ID, evidence{Source: "status_answer", AskedAfter: "withdrawal"}); err != nil {
+				s.Log.InfoContext(ctx, "no answer before a link is withdrawn", "tenant", id, "attempt", a.ID, "err", err)
+			}
+		})
+	}
+	answers.Wait()
+	return nil
+}
+
 // Expire keeps the promise made for the end of a link's time: the acquirer is asked first, so that a payment in time is
 // not called late. It returns when to try again, or the zero time. Errors: as Verify.
 func (s *Service) Expire(ctx context.Context, id tenants.ID, invoice uuid.UUID) (time.Time, error) {
@@ -321,12 +351,16 @@ func (s *Service) Expire(ctx context.Context, id tenants.ID, invoice uuid.UUID) 
 			again = s.Now().Add(reservedFor)
 			return err
 		}
-		answer, coming, err := s.decide(ctx, tx, in, state.Expire)
+		p, err := s.soon(ctx, tx, in)
+		if err != nil {
+			return err
+		}
+		answer, err := state.Decide(p, state.Expire)
 		if err != nil {
 			return err
 		}
 		if answer == state.Ignore {
-			if coming {
+			if p.Authorized {
 				again = s.Now().Add(time.Hour)
 			}
 			return nil
