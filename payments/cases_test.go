@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -261,4 +263,127 @@ func TestALinkDoesNotCloseWhileAPaymentIsUnderWay(t *testing.T) {
 			require.Equal(t, [2]any{state.Expired, time.Time{}}, [2]any{s.Read(in.ID).Status, again})
 		})
 	}
+}
+
+// gate is an acquirer whose answers all arrive at once, when so many have been asked for.
+type gate struct {
+	payments.Provider
+	missing atomic.Int32
+	open    chan struct{}
+}
+
+func (g *gate) Look(ctx context.Context, c payments.Connection, o payments.Order) (payments.Observation, error) {
+	if g.missing.Add(-1) == 0 {
+		close(g.open)
+	}
+	select {
+	case <-g.open:
+	case <-time.After(5 * time.Second): // the pool of connections was too small for all
+	}
+	return g.Provider.Look(ctx, c, o)
+}
+
+func TestTwoPaymentsLearntAtOnceAreBothCounted(t *testing.T) {
+	const owed, rounds = 30_000, 4
+	s := newShop(t)
+	s.Providers["box"] = s.Till
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "box", map[string]string{"key": "k"}, false))
+	for round := range rounds {
+		deal := fmt.Sprint(round)
+		in := s.Invoice(deal, owed)
+		for _, acquirer := range []string{"till", "box"} {
+			_, err := s.press(in, acquirer)
+			require.NoError(t, err)
+		}
+		both := s.attempts(in)
+		require.Len(t, both, 2)
+		for _, a := range both {
+			s.Tell(a, tilltest.Took(tilltest.AMD(owed)))
+		}
+		v, err := s.VisitOf(t.Context(), s.ID, in.ID)
+		require.NoError(t, err)
+		const each = 3
+		g := &gate{Provider: s.Till, open: make(chan struct{})}
+		g.missing.Store(3 * each)
+		s.Providers["till"], s.Providers["box"] = g, g
+		var all sync.WaitGroup
+		for range each {
+			for _, a := range both {
+				all.Go(func() {
+					if _, err := s.Check(context.WithoutCancel(t.Context()), s.ID, a.ID); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			all.Go(func() { s.Glance(context.WithoutCancel(t.Context()), v) })
+		}
+		all.Wait()
+		s.Providers["till"], s.Providers["box"] = s.Till, s.Till
+
+		after := s.Read(in.ID)
+		require.Equal(t, [3]any{state.ManualReview, int64(2 * owed), int64(0)}, [3]any{after.Status, after.Paid, after.Outstanding})
+		require.Equal(t, map[string]int64{"acquirer:till AMD": owed, "acquirer:box AMD": owed, "receivable AMD": -2 * owed}, balances(s.Shop, payments.Part{Invoice: in.ID}))
+		var kinds []string
+		for _, e := range s.open() {
+			if e.DealID == deal {
+				kinds = append(kinds, e.Kind)
+			}
+		}
+		require.Equal(t, []string{string(state.SecondPayment)}, kinds)
+		s.In(func(ctx context.Context, tx *tenants.Tx) error {
+			for _, a := range both {
+				var notes int
+				require.NoError(t, tx.QueryRow(ctx, `SELECT count(*) FROM effects WHERE key LIKE '%captured:' || $1`, a.ID.String()).Scan(&notes))
+				require.Equal(t, 1, notes, "noted once")
+			}
+			return nil
+		})
+	}
+}
+
+func TestMoneyWithoutAnAttemptIsNotGivenToOneOfTheSameAmount(t *testing.T) {
+	d := newDesk(t, vposam.Key)
+	in := d.Invoice("1", 700_000)
+	_, err := d.Pay(t.Context(), d.ID, in.ID, "token", d.key, "en")
+	require.NoError(t, err)
+	was := d.newest(in)
+	require.Equal(t, state.Pending, was.Status)
+	status, _ := d.command("orphan", map[string]any{"amount_minor": 700_000, "currency": "AMD", "url": d.storm.address})
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, http.StatusOK, d.hand(d.next(t, 0)))
+	d.advance(2 * time.Minute) // the patience of a notice
+	d.work()
+	is := d.newest(in)
+	is.CheckedAt = was.CheckedAt
+	require.Equal(t, was, is)
+	require.Equal(t, [2]any{state.AwaitingPayment, int64(0)}, [2]any{d.Read(in.ID).Status, d.Read(in.ID).Paid})
+	require.Equal(t, []string{payments.Orphan}, d.exceptions())
+	require.Nil(t, d.open()[0].AttemptID)
+	require.Nil(t, d.open()[0].InvoiceID)
+}
+
+func TestTheTimeThatAnAcquirerNamesProvesNothing(t *testing.T) {
+	const owed = 30_000
+	s := newShop(t)
+	in := s.Invoice("1", owed)
+	a := s.Try(in)
+	s.Clock = in.ExpiresAt
+	_, err := s.Expire(t.Context(), s.ID, in.ID)
+	require.NoError(t, err)
+	s.Clock = s.Clock.Add(time.Hour)
+	early := tilltest.Took(tilltest.AMD(owed))
+	early.PaidAt = in.ExpiresAt.Add(-time.Hour)
+	s.Learn(a, early)
+	require.Equal(t, []string{string(state.PaidAfterExpiry)}, s.exceptions(), "as it was learnt after the link's time")
+	require.Equal(t, state.ManualReview, s.Read(in.ID).Status)
+	require.True(t, s.attempts(in)[0].PaidAt.Equal(early.PaidAt), "it is shown beside ours")
+
+	in = s.Invoice("2", owed)
+	a = s.Try(in)
+	far := tilltest.Took(tilltest.AMD(owed))
+	far.PaidAt = time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
+	s.Learn(a, far)
+	after := s.Read(in.ID)
+	require.Equal(t, state.Paid, after.Status)
+	require.True(t, after.PaidAt.Equal(s.Clock), after.PaidAt)
 }

@@ -3,15 +3,23 @@ package payments_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/dealpay/dealpay/payments"
+	"github.com/dealpay/dealpay/payments/hooks"
+	"github.com/dealpay/dealpay/payments/state"
+	"github.com/dealpay/dealpay/payments/tilltest"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
@@ -176,4 +184,51 @@ func TestTwoProcessesTakeTheSameNoticesInAnyOrder(t *testing.T) {
 		return counted(`SELECT count(*) FROM pg_stat_activity WHERE application_name = 'crowd'`) == 0
 	}, 5*time.Second, 10*time.Millisecond)
 	require.Zero(t, counted(`SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()`), "whoever sorts never waits in a circle")
+}
+
+func TestANoticeNamesOrdersOfItsOwnAddressOnly(t *testing.T) {
+	s, key := posted(t)
+	s.Providers["box"] = s.Till
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "box", map[string]string{"key": "k"}, false))
+	in := s.Invoice("1", 15_000_00)
+	_, err := s.press(in, "box")
+	require.NoError(t, err)
+	boxes := s.attempts(in)[0]
+	_, outcome, err := s.Take(t.Context(), "till", key, query("order="+boxes.Reference+"&key=one"))
+	require.NoError(t, err)
+	require.Equal(t, payments.Accepted, outcome)
+	require.Equal(t, []int{1, 0}, s.numbers(`SELECT ARRAY[count(*), count(attempt_id)]::int[] FROM notices`))
+	require.False(t, s.due(outbox.Check, boxes.ID.String()))
+	require.Equal(t, boxes, s.attempts(in)[0])
+}
+
+func TestANoticeIsAnsweredBeforeAnybodyIsAsked(t *testing.T) {
+	s, key := posted(t)
+	a := s.Try(s.Invoice("1", 15_000_00))
+	s.Tell(a, tilltest.Took(tilltest.AMD(15_000_00)))
+	quiet := &counted{Provider: s.Providers["till"]}
+	s.Providers["till"] = quiet
+	front := hooks.Handler(s.Service, s.Now, slog.New(slog.DiscardHandler))
+	for i, order := range []string{a.Reference, a.Reference, "none"} {
+		w := httptest.NewRecorder()
+		front.ServeHTTP(w, httptest.NewRequest(http.MethodPost, fmt.Sprintf("/hooks/till/%s?order=%s&key=%d", key, order, i), nil))
+		require.Equal(t, http.StatusOK, w.Code)
+	}
+	require.Zero(t, quiet.looks.Load())
+	require.Equal(t, state.AwaitingPayment, s.Read(a.InvoiceID).Status)
+	require.True(t, s.due(outbox.Check, a.ID.String()), "it is promised")
+	s.learnAgain(a)
+	require.EqualValues(t, 1, quiet.looks.Load())
+	require.Equal(t, state.Paid, s.Read(a.InvoiceID).Status)
+}
+
+// counted counts how often an acquirer is asked.
+type counted struct {
+	payments.Provider
+	looks atomic.Int32
+}
+
+func (c *counted) Look(ctx context.Context, conn payments.Connection, o payments.Order) (payments.Observation, error) {
+	c.looks.Add(1)
+	return c.Provider.Look(ctx, conn, o)
 }

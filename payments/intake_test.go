@@ -222,3 +222,20 @@ func (w *wallet) attempt(in payments.Invoice) (a payments.Attempt) {
 	})
 	return a
 }
+
+func TestAWordAboutAnotherAcquirersOrderPaysNothing(t *testing.T) {
+	w := newWallet(t)
+	in := w.Invoice("1", 1_500_000)
+	tills := w.Try(in)
+	status, body := w.call(url.Values{"EDP_PRECHECK": {"YES"}, "EDP_BILL_NO": {tills.Reference}, "EDP_REC_ACCOUNT": {"100000114"}, "EDP_AMOUNT": {"15000.00"}})
+	require.Equal(t, http.StatusOK, status)
+	require.NotEqual(t, "OK", body, "the question")
+	status, body = w.call(confirmation("test-secret-key", tills.Reference, "15000.00", "66666666666666"))
+	require.Equal(t, http.StatusOK, status)
+	require.NotEqual(t, "OK", body, "the confirmation, though it is signed")
+	require.Equal(t, tills, w.attempt(in))
+	require.Equal(t, [2]any{state.AwaitingPayment, int64(0)}, [2]any{w.Read(in.ID).Status, w.Read(in.ID).Paid})
+	require.Empty(t, balances(w.Shop, payments.Part{}))
+	require.Equal(t, []int{1, 0}, w.numbers(`SELECT ARRAY[count(*), count(attempt_id)]::int[] FROM notices`))
+	require.Equal(t, []int{0}, w.numbers(`SELECT ARRAY[count(*)]::int[] FROM attempts WHERE reserved_until IS NOT NULL`))
+}

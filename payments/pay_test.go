@@ -308,3 +308,42 @@ func (mute) Hear(payments.Connection, payments.Notice) (payments.Heard, error) {
 }
 
 func (mute) Check(context.Context, payments.Connection) error { return nil }
+
+func TestAnotherAmountIsAnotherOrder(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("1", 30_000)
+	first := s.Try(in)
+	require.Equal(t, first.ID, s.Try(in).ID)
+	_, _, err := s.Receive(t.Context(), s.ID, s.By, in.ID, payments.Received{Method: "cash", Amount: tilltest.AMD(10_000), ReceivedAt: s.Clock,
+		Reference: "K-1", Reason: "At the counter"})
+	require.NoError(t, err)
+	second := s.Try(in)
+	require.Equal(t, [2]int64{30_000, 20_000}, [2]int64{first.Minor, second.Minor})
+	require.NotEqual(t, first.Reference, second.Reference)
+	require.NotEqual(t, first.Number, second.Number)
+	require.NotEqual(t, first.ProviderRef, second.ProviderRef)
+	require.Len(t, s.attempts(in), 2)
+}
+
+func TestAnAcquirerIsNotConnectedWithoutItsCredentials(t *testing.T) {
+	s := newShop(t)
+	s.Providers["box"] = s.Till // as the till that is connected
+	for _, given := range []map[string]string{nil, {}, {"key": ""}, {"key": " \t"}} {
+		for name, try := range map[string]func() error{
+			"connect": func() error { return s.Connect(t.Context(), s.ID, s.By, "box", given, false) },
+			"test": func() error {
+				_, err := s.Test(t.Context(), s.ID, "box", given)
+				return err
+			},
+		} {
+			var refused *payments.Invalid
+			require.ErrorAs(t, try(), &refused, "%s with %v", name, given)
+			require.Equal(t, "credential_missing", refused.Code)
+		}
+	}
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		all, err := payments.Connections(ctx, tx)
+		require.Len(t, all, 1)
+		return err
+	})
+}
