@@ -48,6 +48,7 @@ func (a *account) own(deal, troubled string) property {
 	a.pays(a.press(again), "wrong_amount", 1)
 	a.becomes(again, "manual_review")
 	p.exception = a.exceptions(troubled)[0].Id
+	refund := a.givesByHand(p.invoice, 500)
 	p.payment = a.receive(a.owes(deal), 700).Id
 	p.key = want[api.NewKey](a.scene, http.StatusCreated, a.api(http.MethodPost, "/api-keys", map[string]any{"name": "other", "role": "manager"})).Key.Id
 	run := want[api.Reconciliation](a.scene, http.StatusAccepted, a.api(http.MethodPost, "/reconciliations",
@@ -58,7 +59,7 @@ func (a *account) own(deal, troubled string) property {
 		return err
 	}))
 	p.promise = a.number(`SELECT max(id) FROM outbox`)
-	p.fields = map[string]string{"invoices": p.invoice.Id, "deals": deal, "exceptions": p.exception, "payments": p.payment, "api-keys": p.key, "moves": move, "decisions": decision, "reconciliations": run, "people": person}
+	p.fields = map[string]string{"invoices": p.invoice.Id, "deals": deal, "exceptions": p.exception, "payments": p.payment, "api-keys": p.key, "moves": move, "refunds": refund, "decisions": decision, "reconciliations": run, "people": person}
 	return p
 }
 
@@ -86,6 +87,7 @@ var bodies = map[string]string{
 	"PUT /api/v1/people/:id":                         `{"role": "admin"}`,
 	"POST /api/v1/moves/:id/undo":                    `{"reason": "Mine"}`,
 	"POST /api/v1/decisions/:id/undo":                `{"reason": "Mine"}`,
+	"POST /api/v1/refunds/:id/undo":                  `{"reason": "Mine"}`,
 	"POST /api/v1/deals/:deal_id/plan":               `{"parts": [{"percent": "50"}, {}]}`,
 }
 

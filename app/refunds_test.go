@@ -26,6 +26,18 @@ func TestMoneyGoesBackOnce(t *testing.T) {
 }
 
 // went requires how much went back, by our own word, the CRM's and the acquirer's.
+// givesByHand records that a part of a payment went back in cash, as its acquirer has refused to give it back, and returns the
+// refund's id.
+func (a *account) givesByHand(in api.Invoice, minor int64) string {
+	a.Helper()
+	a.text(`INSERT INTO refunds (tenant_id, id, invoice_id, attempt_id, minor, currency, reason, asked_by, status, sent_at)
+		SELECT tenant_id, gen_random_uuid(), invoice_id, id, 1, currency, 'The card is closed', 'user:1', 'refused', now() FROM attempts
+		WHERE invoice_id = $1 RETURNING id::text`, in.Id)
+	body := map[string]any{"amount": map[string]any{"minor": minor, "currency": "AMD"}, "reason": "The card is closed", "method": "cash", "reference": "KO-1"}
+	after := want[api.Invoice](a.scene, http.StatusCreated, a.api(http.MethodPost, "/invoices/"+in.Id+"/refunds", body, once()...))
+	return (*after.Refunds)[len(*after.Refunds)-1].Id
+}
+
 func (a *account) went(in api.Invoice, status string, minor int64) {
 	a.Helper()
 	now := a.becomes(in, status)
@@ -88,6 +100,19 @@ func refundStories() []story {
 			require.Equal(a, "disputed", a.deal(deal).field("status"))
 			a.bank("dispute", map[string]any{"ref": in.ProviderRef, "status": "won"})
 			a.becomes(in, "paid")
+		}},
+		{"by hand, and its undoing", func(a *account, deal string) {
+			in := a.paid(deal)
+			undo := "/refunds/" + a.givesByHand(in, 300_000) + "/undo"
+			require.Equal(a, int64(300_000), a.becomes(in, "partially_refunded").Refunded.Minor)
+			refused(a.scene, http.StatusForbidden, "role", a.key(tenants.Accountant).api(http.MethodPost, undo, map[string]any{"reason": "Of another deal"}))
+			after := want[api.Invoice](a.scene, http.StatusOK, a.api(http.MethodPost, undo, map[string]any{"reason": "Of another deal"}))
+			require.Equal(a, "undone", (*after.Refunds)[1].Status)
+			a.becomes(in, "paid")
+			require.Equal(a, int64(0), a.get(in.Id).Refunded.Minor)
+			refused(a.scene, http.StatusConflict, "state", a.api(http.MethodPost, undo, map[string]any{"reason": "Once more"}))
+			a.quiet()
+			require.Len(a, a.deal(deal).notes(in), 3, "paid, given back by hand, taken back")
 		}},
 		{"money from outside, and its undoing", func(a *account, deal string) {
 			in := a.owes(deal)

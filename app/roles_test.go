@@ -123,28 +123,31 @@ func TestWhatPersonsSaidAboutMoneyIsListedAndTakenBackByWhoeverMay(t *testing.T)
 	moved := a.api(http.MethodPost, "/exceptions/"+e.Id+"/resolve", map[string]any{"decision": "move", "reason": "Wrong link", "invoice": target.Number})
 	require.Equal(t, http.StatusOK, moved.Status, string(moved.Body))
 
+	back := a.paid("6")
+	a.givesByHand(back, 300_000)
+
 	kinds, acts := list(a)
-	require.Equal(t, []string{"move of 4, undone false, may undo true", "payment of 3, undone false, may undo true",
+	require.Equal(t, []string{"given_back of 6, undone false, may undo true", "move of 4, undone false, may undo true", "payment of 3, undone false, may undo true",
 		"write_off of 2, undone false, may undo true", "accept of 1, undone false, may undo true"}, kinds, "the newest first")
 	for i, act := range acts {
 		require.NotZero(t, act.Amount.Minor, i)
 		require.NotEmpty(t, act.Reason)
 		require.NotEmpty(t, act.By)
 	}
-	require.Equal(t, [2]string{"receipt 7", accepted.Number}, [2]string{acts[1].Reference, acts[3].InvoiceNumber})
+	require.Equal(t, [3]string{"KO-1", "receipt 7", accepted.Number}, [3]string{acts[0].Reference, acts[2].Reference, acts[4].InvoiceNumber})
 	kinds, _ = list(accountant)
-	require.Equal(t, []string{"move of 4, undone false, may undo false", "payment of 3, undone false, may undo true",
+	require.Equal(t, []string{"given_back of 6, undone false, may undo false", "move of 4, undone false, may undo false", "payment of 3, undone false, may undo true",
 		"write_off of 2, undone false, may undo false", "accept of 1, undone false, may undo true"}, kinds)
 	require.Empty(t, want[api.ActPage](s, http.StatusOK, s.accounts[crm.Kommo].api(http.MethodGet, "/acts", nil)).Items, "of this tenant only")
 	refused(s, http.StatusBadRequest, "cursor_unreadable", a.api(http.MethodGet, "/acts?after=x", nil))
 
-	paths := map[api.ActKind]string{api.ActKindMove: "/moves/%s/undo", api.ActKindPayment: "/payments/%s/reverse", api.ActKindWriteOff: "/decisions/%s/undo", api.ActKindAccept: "/decisions/%s/undo"}
+	paths := map[api.ActKind]string{api.ActKindMove: "/moves/%s/undo", api.ActKindGivenBack: "/refunds/%s/undo", api.ActKindPayment: "/payments/%s/reverse", api.ActKindWriteOff: "/decisions/%s/undo", api.ActKindAccept: "/decisions/%s/undo"}
 	for _, act := range acts {
 		got := a.api(http.MethodPost, fmt.Sprintf(paths[act.Kind], act.Id), map[string]any{"reason": "By mistake"})
 		require.Equal(t, http.StatusOK, got.Status, string(got.Body))
 	}
 	kinds, _ = list(a)
-	require.Equal(t, []string{"move of 4, undone true, may undo false", "payment of 3, undone true, may undo false",
+	require.Equal(t, []string{"given_back of 6, undone true, may undo false", "move of 4, undone true, may undo false", "payment of 3, undone true, may undo false",
 		"write_off of 2, undone true, may undo false", "accept of 1, undone true, may undo false"}, kinds)
 }
 

@@ -101,6 +101,7 @@ func (h *house) api(r *gin.RouterGroup) {
 	r.POST("/invoices/:id/receipts", accountant, w.NoteReceipt)
 	r.GET("/receipts/missing", books, w.ListWithoutReceipt)
 	r.POST("/moves/:id/undo", admin, w.UndoMove)
+	r.POST("/refunds/:id/undo", admin, w.UndoRefund)
 	r.GET("/acts", books, w.ListActs)
 	r.POST("/decisions/:id/undo", manager, w.UndoDecision)
 	r.POST("/payments/:id/reverse", accountant, w.ReversePayment)

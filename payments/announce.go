@@ -1,9 +1,9 @@
 package payments
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -31,8 +31,11 @@ func (c change) earlier(attempt string) state.AttemptPicture {
 
 // announce plans one note for each thing that happened. Keys are made of what happened, so that learning it twice is
 // one note.
-func (c change) announce(ctx context.Context, tx *tenants.Tx) error {
-	told := false
+func (c change) announce(ctx context.Context, tx *tenants.Tx, fresh []finding) error {
+	told, err := c.tellByHand(ctx, tx, fresh)
+	if err != nil {
+		return err
+	}
 	for _, a := range c.after.Attempts {
 		was := c.earlier(a.ID)
 		if a.Status == state.AttemptPaid && was.Status != state.AttemptPaid {
@@ -62,9 +65,10 @@ func (c change) announce(ctx context.Context, tx *tenants.Tx) error {
 	return c.note(ctx, tx, string(c.after.Status), key, c.after.PaidBy, c.in.Amount())
 }
 
-// tellRefund tells of money that went back, and of a refund that came to nothing.
+// tellRefund tells of money that the acquirer gave back, and of a refund that came to nothing.
 func (c change) tellRefund(ctx context.Context, tx *tenants.Tx, a, was state.AttemptPicture, told *bool) error {
-	more, what := a.Refunded-a.Lost-was.Refunded+was.Lost, "refunded"
+	back := func(a state.AttemptPicture) int64 { return a.Refunded - a.Lost - a.Given }
+	more, what := back(a)-back(was), "refunded"
 	if more < 0 {
 		more, what = -more, RefundFailed
 	}
@@ -72,11 +76,55 @@ func (c change) tellRefund(ctx context.Context, tx *tenants.Tx, a, was state.Att
 		return nil
 	}
 	*told = true
-	key := what + ":" + a.ID + ":" + strconv.FormatInt(a.Refunded+a.Failed, 10)
-	if what == RefundFailed {
-		key += ":" + strconv.FormatInt(a.Failed, 10)
-	}
+	key := fmt.Sprintf("%s:%s:%d", what, a.ID, c.known)
 	return c.note(ctx, tx, what, key, a.ID, Money{Minor: more, Currency: a.Captured.Currency})
+}
+
+// byHand are the facts that rest on a person's word alone and have a note each, by what it tells.
+var byHand = map[state.FactKind]string{
+	state.Received:        "received",
+	state.Reversed:        "received_undone",
+	state.GivenBack:       "given_back",
+	state.GivenBackUndone: "given_back_undone",
+	state.Unresolved:      "decision_undone",
+}
+
+// tellByHand tells of what a person recorded or took back, in words of its own, so that nobody takes it for the acquirer's. The
+// person's reasons are not for the deal.
+func (c change) tellByHand(ctx context.Context, tx *tenants.Tx, fresh []finding) (told bool, err error) {
+	for _, f := range fresh {
+		what, ours := byHand[f.Kind]
+		if !ours {
+			continue
+		}
+		told = true
+		key := what + ":" + cmp.Or(f.Ref, f.Attempt)
+		switch f.Kind {
+		case state.Unresolved:
+			if err := c.note(ctx, tx, what, key, f.Attempt, c.earlier(f.Attempt).Captured); err != nil {
+				return told, err
+			}
+			continue
+		case state.Reversed, state.GivenBackUndone:
+			if f, err = recorded(ctx, tx, c.in, f.Ref); err != nil {
+				return told, err
+			}
+		}
+		c.tell(tx, key, outbox.Telling{What: what, Minor: f.Amount.Minor, Currency: f.Amount.Currency,
+			ByHand: f.evidence.Method, Reference: f.evidence.Reference})
+	}
+	return told, nil
+}
+
+// recorded is a payment or a refund as a person recorded it. Error: ErrNotFound.
+func recorded(ctx context.Context, tx *tenants.Tx, in Invoice, ref string) (finding, error) {
+	rows, err := factRows(ctx, tx, in.ID)
+	for _, r := range rows {
+		if r.Ref == ref && (r.Kind == state.Received || r.Kind == state.GivenBack) {
+			return finding{r.fact(), r.Evidence}, nil
+		}
+	}
+	return finding{}, cmp.Or(err, ErrNotFound)
 }
 
 // capturedAs is what a note says of captured money: that it pays, or why it waits for a person.
@@ -96,9 +144,13 @@ func (c change) note(ctx context.Context, tx *tenants.Tx, what, key, attempt str
 			return fmt.Errorf("read reference: %w", err)
 		}
 	}
-	outbox.Plan(tx, outbox.Note, "note:"+key, c.in.DealID, outbox.Telling{What: what, Invoice: c.in.Number,
-		Minor: amount.Minor, Currency: amount.Currency, Reference: reference, At: c.now})
+	c.tell(tx, key, outbox.Telling{What: what, Minor: amount.Minor, Currency: amount.Currency, Reference: reference})
 	return nil
+}
+
+func (c change) tell(tx *tenants.Tx, key string, t outbox.Telling) {
+	t.Invoice, t.At = c.in.Number, c.now
+	outbox.Plan(tx, outbox.Note, "note:"+key, c.in.DealID, t)
 }
 
 // exceptions opens one for each new review and closes those whose review ended.

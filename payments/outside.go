@@ -85,7 +85,7 @@ func (s *Service) unseconded(ctx context.Context, tx *tenants.Tx, invoice uuid.U
 		return 0, false, nil
 	}
 	var lately int64
-	err = tx.QueryRow(ctx, `SELECT coalesce(sum(minor), 0)::bigint FROM refunds WHERE invoice_id = $1 AND currency = $2 AND status <> 'refused' AND created_at > $3`,
+	err = tx.QueryRow(ctx, `SELECT coalesce(sum(minor), 0)::bigint FROM refunds WHERE invoice_id = $1 AND currency = $2 AND status NOT IN ('refused', 'undone') AND created_at > $3`,
 		invoice, currency, s.Now().Add(-together)).Scan(&lately)
 	return max(0, limit-lately), true, err
 }
@@ -106,6 +106,44 @@ func (s *Service) startRefund(ctx context.Context, tx *tenants.Tx, in Invoice, r
 	return s.record(ctx, tx, in, r.AskedBy, "refund.recorded", finding{
 		state.Fact{Kind: state.GivenBack, At: s.Now(), Attempt: r.AttemptID.String(), Ref: r.ID.String(), Amount: r.amount()},
 		evidence{Source: "person", Method: string(r.Method), Reference: r.Reference, Reason: r.Reason}})
+}
+
+// UndoRefund takes back a refund recorded by hand, by a counter-entry: its money is with the merchant again.
+// Errors: ErrNotFound (also for one that the acquirer made), ErrRole, Invalid, ErrState (it was taken back already).
+func (s *Service) UndoRefund(ctx context.Context, id tenants.ID, by By, refund uuid.UUID, reason string) (Invoice, error) {
+	if !by.Role.Allows(tenants.Admin) {
+		return Invoice{}, ErrRole
+	}
+	if err := because(reason, "Say why the refund is taken back."); err != nil {
+		return Invoice{}, err
+	}
+	var invoice uuid.UUID
+	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) (err error) {
+		invoice, err = GivenBackOn(ctx, tx, refund)
+		return err
+	})
+	if err != nil {
+		return Invoice{}, err
+	}
+	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
+		var attempt uuid.UUID
+		_, err := one(struct{}{}, tx.QueryRow(ctx, `UPDATE refunds SET status = 'undone' WHERE id = $1 AND status = 'done' RETURNING attempt_id`, refund).Scan(&attempt))
+		if errors.Is(err, ErrNotFound) {
+			return ErrState
+		}
+		if err != nil {
+			return err
+		}
+		return s.record(ctx, tx, in, by.Actor, "refund.undone", finding{
+			state.Fact{Kind: state.GivenBackUndone, At: s.Now(), Attempt: attempt.String(), Ref: refund.String()},
+			evidence{Source: "person", Reason: reason}})
+	})
+}
+
+// GivenBackOn finds the invoice of a refund recorded by hand. Error: ErrNotFound.
+func GivenBackOn(ctx context.Context, tx *tenants.Tx, refund uuid.UUID) (invoice uuid.UUID, err error) {
+	_, err = one(struct{}{}, tx.QueryRow(ctx, `SELECT invoice_id FROM facts WHERE kind = 'given_back' AND ref = $1`, refund.String()).Scan(&invoice))
+	return invoice, err
 }
 
 // approve carries out a second person's word on a refund above the limit. Errors: Invalid, ErrState.
@@ -182,7 +220,7 @@ type Refunding struct {
 	InvoiceID  uuid.UUID     `db:"invoice_id"`
 	Minor      int64         `db:"minor"`
 	Currency   string        `db:"currency"`
-	Status     string        `db:"status"` // waiting (for a second person), requested, sending, done, refused, unknown
+	Status     string        `db:"status"` // waiting (for a second person), requested, sending, done, refused, unknown, undone
 	Method     RefundMethod  `db:"method"`
 	Reference  string        `db:"reference"`
 	Reason     string        `db:"reason"`

@@ -3,6 +3,8 @@ package payments_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,8 +58,63 @@ func TestARefundMadeByHandIsRecordedOnce(t *testing.T) {
 	require.ErrorIs(t, ask(60_001, "e", byTransfer), payments.ErrInvalid, "no more than it still holds")
 	require.NoError(t, ask(60_000, "f", payments.RefundRequest{Reason: "Returned", Method: payments.ByCash, Reference: "KO-1"}))
 	require.Equal(t, state.Refunded, s.Read(in.ID).Status)
-	require.Equal(t, []string{"note:paid", "note:refunded", "note:refunded"}, s.planned("1"))
+	require.Equal(t, []string{"note:paid", "note:given_back", "note:given_back"}, s.planned("1"))
 	require.Equal(t, []payments.RefundMethod{payments.ByTransfer, payments.ByCash}, []payments.RefundMethod{s.refunds(in)[0].Method, s.refunds(in)[1].Method})
+}
+
+func TestARefundMadeByHandIsTakenBackByACounterEntry(t *testing.T) {
+	s := newShop(t)
+	s.Providers["till"] = oneWay{s.Till}
+	in, _ := s.Sold("1", 100_000)
+	give := func(minor int64, reference string) uuid.UUID {
+		_, err := s.Refund(t.Context(), s.ID, s.By, in.ID, payments.RefundRequest{Amount: tilltest.AMD(minor), Reason: "Returned", Method: payments.ByCash, Reference: reference})
+		require.NoError(t, err)
+		all := s.refunds(in)
+		return all[len(all)-1].ID
+	}
+	undo := func(by payments.By, id uuid.UUID, reason string) error {
+		_, err := s.UndoRefund(t.Context(), s.ID, by, id, reason)
+		return err
+	}
+	s.settings(func(p *tenants.PaymentSettings) { p.RefundLimits = map[string]int64{"AMD": 100_000} })
+	first := give(100_000, "KO-1")
+	require.Equal(t, state.Refunded, s.Read(in.ID).Status)
+	require.ErrorIs(t, undo(payments.By{Actor: "user:2", Role: tenants.Accountant}, first, "Of another deal"), payments.ErrRole)
+	require.ErrorIs(t, undo(s.By, first, " "), payments.ErrInvalid)
+	require.ErrorIs(t, undo(s.By, uuid.New(), "Of another deal"), payments.ErrNotFound)
+	require.NoError(t, undo(s.By, first, "Of another deal"))
+	require.ErrorIs(t, undo(s.By, first, "Once more"), payments.ErrState)
+	after := s.Read(in.ID)
+	require.Equal(t, [4]any{state.Paid, int64(100_000), int64(0), in.PaidAt}, [4]any{after.Status, after.Paid, after.Refunded, after.PaidAt})
+	require.Nil(t, after.RefundedAt)
+	require.Equal(t, map[string]int64{"acquirer:till AMD": 100_000, "receivable AMD": -100_000}, balances(s.Shop, payments.Part{Invoice: in.ID}))
+	require.Equal(t, []bool{true, false}, []bool{s.word(in.ID).Acquirer, s.word(in.ID).Operator})
+
+	second := give(100_000, "KO-2") // it holds everything again, and the limit has room again
+	require.Equal(t, []string{"undone", "done"}, []string{s.refunds(in)[0].Status, s.refunds(in)[1].Status})
+	require.True(t, s.word(in.ID).Operator)
+	require.NoError(t, undo(s.By, second, "Not yet"))
+	require.Equal(t, []string{"note:paid", "note:given_back", "note:given_back_undone", "note:given_back", "note:given_back_undone"}, s.planned("1"))
+	require.Equal(t, []string{"refund.recorded user:1 Returned", "refund.undone user:1 Of another deal", "refund.recorded user:1 Returned",
+		"refund.undone user:1 Not yet"}, slices.DeleteFunc(s.trail("refund."), func(line string) bool { return strings.HasPrefix(line, "refund.asked") }))
+}
+
+func TestARefundOfTheAcquirersIsNotTakenBackByHand(t *testing.T) {
+	s, _, in, _ := returns(t)
+	_, err := s.UndoRefund(t.Context(), s.ID, s.By, s.ask(in, 40_000), "By mistake")
+	require.ErrorIs(t, err, payments.ErrNotFound)
+}
+
+func TestAReviewThatEndedByARefundMadeByHandOpensAgainWhenThatIsTakenBack(t *testing.T) {
+	s := newShop(t)
+	s.Providers["till"] = oneWay{s.Till}
+	in, _ := s.cancelledPaid("1", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "refund_outside", Reason: "x", Reference: "TR-1"}))
+	require.Empty(t, s.exceptions())
+	_, err := s.UndoRefund(t.Context(), s.ID, s.By, s.refunds(in)[0].ID, "The bank sent it back")
+	require.NoError(t, err)
+	require.Equal(t, []string{string(state.PaidAfterCancel)}, s.exceptions())
+	require.Equal(t, [2]any{state.ManualReview, int64(0)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Refunded})
 }
 
 func TestMoneyTheAcquirerCanReturnIsNotReturnedByHandToo(t *testing.T) {
@@ -287,6 +344,34 @@ func TestAPersonsWordIsToldFromTheAcquirers(t *testing.T) {
 	require.Equal(t, []any{state.Decision("accept"), tilltest.AMD(30_000), "The deal stands", "case 7", s.By.Actor},
 		[]any{word.Decisions[0].Decision, word.Decisions[0].Amount, word.Decisions[0].Reason, word.Decisions[0].Reference, word.Decisions[0].By})
 	require.Equal(t, []bool{true, true}, []bool{word.Acquirer, word.Operator})
+}
+
+func TestEachDeedOfAPersonHasItsOwnNoteInTheDeal(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("1", 50_000)
+	receive := func(minor int64, method, reference string) uuid.UUID {
+		payment, _, err := s.Receive(t.Context(), s.ID, s.By, in.ID, payments.Received{Method: method, Amount: tilltest.AMD(minor), ReceivedAt: s.Clock,
+			Reference: reference, Reason: "Anna brought it"})
+		require.NoError(t, err)
+		return payment
+	}
+	part := receive(20_000, "cash", "till 4")
+	receive(30_000, "transfer", "TR-1")
+	_, err := s.Reverse(t.Context(), s.ID, s.By, part, "Anna of another firm")
+	require.NoError(t, err)
+	require.Equal(t, []string{"note:received", "note:received", "note:received_undone"}, s.planned("1"), "one each, and none that says paid")
+	var told []string
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.QueryRow(ctx, `SELECT array_agg(body->>'minor' || ' ' || (body->>'by_hand') || ' ' || (body->>'reference') ORDER BY n) FROM effects WHERE body::text NOT LIKE '%Anna%'`).Scan(&told)
+	})
+	require.Equal(t, []string{"20000 cash till 4", "30000 transfer TR-1", "20000 cash till 4"}, told, "never the reason")
+
+	late, _ := s.cancelledPaid("2", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "accept", Reason: "The deal stands"}))
+	_, err = s.UndoDecision(t.Context(), s.ID, s.By, uuid.MustParse(s.word(late.ID).Decisions[0].ID), "It does not")
+	require.NoError(t, err)
+	notes := slices.DeleteFunc(s.planned("2"), func(line string) bool { return !strings.HasPrefix(line, "note:") })
+	require.Equal(t, []string{"note:cancelled", "note:paid_after_cancel", "note:paid", "note:decision_undone"}, notes)
 }
 
 func TestAMoveIsTakenBackOnce(t *testing.T) {

@@ -40,7 +40,7 @@ func (c change) post(ctx context.Context, tx *tenants.Tx, fresh []finding) error
 var behind = map[ledger.Kind][]state.FactKind{
 	ledger.Manual:         {state.Received},
 	ledger.ManualReversed: {state.Reversed},
-	ledger.RefundOutside:  {state.GivenBack},
+	ledger.RefundOutside:  {state.GivenBack, state.GivenBackUndone},
 	ledger.Moved:          {state.MovedOut, state.MovedIn, state.MoveUndone},
 	ledger.WriteOff:       {state.Resolved, state.Unresolved},
 }

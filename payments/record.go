@@ -115,7 +115,7 @@ func (s *Service) follow(ctx context.Context, tx *tenants.Tx, c change, fresh []
 	if err := c.post(ctx, tx, fresh); err != nil {
 		return err
 	}
-	if err := c.announce(ctx, tx); err != nil {
+	if err := c.announce(ctx, tx, fresh); err != nil {
 		return err
 	}
 	if err := c.exceptions(ctx, tx); err != nil {

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -60,6 +61,7 @@ func WordOf(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) (Word, error
 	rows, err := factRows(ctx, tx, invoice)
 	var w Word
 	gone, took := map[string]bool{}, map[uuid.UUID]Money{}
+	var given []string // refunds made by hand
 	for _, r := range rows {
 		amount, e := Money{Minor: r.Minor, Currency: r.Currency}, r.Evidence
 		switch r.Kind {
@@ -80,15 +82,16 @@ func WordOf(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) (Word, error
 			if r.Attempt != nil {
 				w.Decisions[len(w.Decisions)-1].Amount = took[*r.Attempt]
 			}
-		case state.Reversed, state.MoveUndone:
+		case state.Reversed, state.MoveUndone, state.GivenBackUndone:
 			gone[r.Ref] = true
 		case state.Unresolved:
 			gone[r.decided()] = true
 		case state.GivenBack:
-			w.Operator = true
+			given = append(given, r.Ref)
 		}
 	}
 	w.without(gone)
+	w.Operator = w.Operator || slices.ContainsFunc(given, func(ref string) bool { return !gone[ref] })
 	return w, err
 }
 

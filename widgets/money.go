@@ -221,8 +221,10 @@ func (s *Service) ListActs(c *gin.Context) {
 func actView(a payments.Act, w caller) api.Act {
 	kind := api.ActKind(a.Decision)
 	switch a.Kind {
-	case state.MovedOut:
+	case state.MovedOut, state.MovedIn:
 		kind = api.ActKindMove
+	case state.GivenBack:
+		kind = api.ActKindGivenBack
 	case state.Received:
 		kind = api.ActKindPayment
 	}
@@ -270,6 +272,17 @@ func (s *Service) UndoMove(c *gin.Context) {
 		from, err = s.Payments.UndoMove(c.Request.Context(), w.tenant, w.by, id, reason)
 	}
 	s.answerInvoice(c, http.StatusOK, from, err)
+}
+
+// UndoRefund answers POST /refunds/{id}/undo.
+func (s *Service) UndoRefund(c *gin.Context) {
+	w := who(c)
+	id, reason, err := s.undoing(c, w.ofInvoice(payments.GivenBackOn))
+	var after payments.Invoice
+	if err == nil {
+		after, err = s.Payments.UndoRefund(c.Request.Context(), w.tenant, w.by, id, reason)
+	}
+	s.answerInvoice(c, http.StatusOK, after, err)
 }
 
 // UndoDecision answers POST /decisions/{id}/undo.

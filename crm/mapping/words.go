@@ -11,16 +11,23 @@ type Happening struct {
 	What      string // a key of the words: paid, refunded, failed, a status, or an exception's kind
 	Invoice   string // the invoice's number
 	Amount    crm.Money
-	Reference string // the acquirer's; empty while unknown
+	Reference string // the acquirer's, empty while unknown; of what a person recorded, the document's
+	ByHand    string // the way of money that a person recorded: cash, transfer, other
 	Tag       string // found again by it; always the end of the text
 }
 
-// texts by what happened, in the order of crm.Langs. {amount}, {invoice} and {ref} are filled in; {ref} brings its own comma.
+// texts by what happened, in the order of crm.Langs. {amount}, {invoice} and {ref} are filled in; {ref} brings its own comma. {how} is the way of
+// money that a person recorded, with its document.
 var notes = map[string][3]string{
 	"paid":               {"Paid {amount}. Invoice {invoice}{ref}.", "Оплачено {amount}. Счёт {invoice}{ref}.", "Վճարված է {amount}։ Հաշիվ {invoice}{ref}։"},
 	"refunded":           {"Refunded {amount}. Invoice {invoice}{ref}.", "Возвращено {amount}. Счёт {invoice}{ref}.", "Վերադարձված է {amount}։ Հաշիվ {invoice}{ref}։"},
 	"partially_refunded": {"Refunded in part. Invoice {invoice} of {amount}{ref}.", "Возвращено частично. Счёт {invoice} на {amount}{ref}.", "Մասամբ վերադարձված է։ Հաշիվ {invoice}, {amount}{ref}։"},
 	"failed":             {"A payment of {amount} did not go through. Invoice {invoice}{ref}. The link still works.", "Оплата {amount} не прошла. Счёт {invoice}{ref}. Ссылка действует.", "{amount} վճարումը չհաջողվեց։ Հաշիվ {invoice}{ref}։ Հղումը դեռ գործում է։"},
+	"received":           {"Recorded by hand: {amount}, {how}. Invoice {invoice}.", "Записана вручную оплата {amount}: {how}. Счёт {invoice}.", "Ձեռքով գրանցված է վճարում՝ {amount}, {how}։ Հաշիվ {invoice}։"},
+	"received_undone":    {"Taken back: {amount} recorded by hand, {how}. Invoice {invoice}.", "Запись об оплате {amount} отменена: {how}. Счёт {invoice}.", "Ձեռքով գրանցված վճարումը հետ է վերցված՝ {amount}, {how}։ Հաշիվ {invoice}։"},
+	"given_back":         {"Refund recorded by hand: {amount}, {how}. Invoice {invoice}.", "Записан вручную возврат {amount}: {how}. Счёт {invoice}.", "Ձեռքով գրանցված է վերադարձ՝ {amount}, {how}։ Հաշիվ {invoice}։"},
+	"given_back_undone":  {"Taken back: the refund of {amount} recorded by hand, {how}. Invoice {invoice}.", "Запись о возврате {amount} отменена: {how}. Счёт {invoice}.", "Ձեռքով գրանցված վերադարձը հետ է վերցված՝ {amount}, {how}։ Հաշիվ {invoice}։"},
+	"decision_undone":    {"The decision about the payment of {amount} was taken back. Invoice {invoice}{ref}. It needs a check.", "Решение о платеже {amount} отменено. Счёт {invoice}{ref}. Нужна проверка.", "{amount} վճարման մասին որոշումը հետ է վերցված։ Հաշիվ {invoice}{ref}։ Պահանջվում է ստուգում։"},
 	"awaiting_payment":   {"Waiting for {amount}. Invoice {invoice}{ref}.", "Ожидается {amount}. Счёт {invoice}{ref}.", "Սպասվում է {amount}։ Հաշիվ {invoice}{ref}։"},
 	"expired":            {"The payment link for {amount} has expired unpaid. Invoice {invoice}{ref}.", "Ссылка на оплату {amount} истекла. Счёт {invoice}{ref}.", "{amount} վճարման հղման ժամկետն անցել է։ Հաշիվ {invoice}{ref}։"},
 	"cancelled":          {"The payment link for {amount} was cancelled. Invoice {invoice}{ref}.", "Ссылка на оплату {amount} отменена. Счёт {invoice}{ref}.", "{amount} վճարման հղումը չեղարկվել է։ Հաշիվ {invoice}{ref}։"},
@@ -59,6 +66,13 @@ const (
 	refundUnknown   = "refund_unknown"
 )
 
+// ways of money that a person recorded.
+var ways = map[string][3]string{
+	"cash":     {"cash", "наличные", "կանխիկ"},
+	"transfer": {"bank transfer", "банковский перевод", "բանկային փոխանցում"},
+	"other":    {"another way", "другим способом", "այլ եղանակով"},
+}
+
 var referenceWord = [3]string{", payment ", ", платёж ", ", վճարում "}
 
 func pick(words [3]string, lang string) string {
@@ -90,7 +104,15 @@ func fill(h Happening, lang string) string {
 	if h.Reference != "" {
 		reference = pick(referenceWord, lang) + h.Reference
 	}
-	return strings.NewReplacer("{amount}", Amount(h.Amount, lang), "{invoice}", h.Invoice, "{ref}", reference).Replace(pick(words, lang))
+	how, known := ways[h.ByHand]
+	if !known {
+		how = ways["other"]
+	}
+	way := pick(how, lang)
+	if h.Reference != "" {
+		way += ", " + h.Reference
+	}
+	return strings.NewReplacer("{amount}", Amount(h.Amount, lang), "{invoice}", h.Invoice, "{ref}", reference, "{how}", way).Replace(pick(words, lang))
 }
 
 // Amount writes money for people: grouped thousands, all decimals, the currency's code.

@@ -190,6 +190,25 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/refunds/{id}/undo": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take back a refund that was recorded by hand, by a counter-entry (administrators) */
+        post: operations["undoRefund"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/acts": {
         parameters: {
             query?: never;
@@ -939,7 +958,7 @@ export interface components {
         Refund: {
             id: string;
             amount: components["schemas"]["Money"];
-            /** @description waiting for a second person, requested, sending, done, refused, unknown */
+            /** @description waiting for a second person, requested, sending, done, refused, unknown; undone: recorded by hand and taken back */
             status: string;
             /** @description api, transfer, cash */
             method: string;
@@ -1178,11 +1197,11 @@ export interface components {
             next: string | null;
         };
         Act: {
-            /** @description of the decision */
+            /** @description of the decision, the move, the payment or the refund */
             id: string;
             /** @enum {string} */
-            kind: "accept" | "write_off" | "move" | "payment";
-            /** @description of a payment */
+            kind: "accept" | "write_off" | "move" | "payment" | "given_back";
+            /** @description of a payment or a refund */
             method?: string;
             amount: components["schemas"]["Money"];
             invoice_id: string;
@@ -1190,7 +1209,7 @@ export interface components {
             deal_id: string;
             by: string;
             reason: string;
-            /** @description of the document; of a move the other invoice's number */
+            /** @description of the document; of a move the number of the invoice that the money went to */
             reference: string;
             /** Format: date-time */
             at: string;
@@ -1971,6 +1990,25 @@ export interface operations {
         };
     };
     undoMove: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: components["parameters"]["ID"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReasonRequest"];
+            };
+        };
+        responses: {
+            200: components["responses"]["Invoice"];
+            default: components["responses"]["Problem"];
+        };
+    };
+    undoRefund: {
         parameters: {
             query?: never;
             header?: never;

@@ -195,6 +195,25 @@ test('a decision is taken back by who may make it, with a reason', async () => {
   expect(at('decisions').text()).toContain('undone')
 })
 
+test('a refund recorded by hand is taken back by an administrator, one of the acquirer is not', async () => {
+  const made = {id: 'r1', amount: amd(500000), status: 'done', method: 'cash', reference: 'KO-1', reason: 'The card is closed', asked_by: 'user:1', approved_by: '', created_at: '2025-03-10T08:00:00Z'}
+  const refunded = (status: string) => paid({refunds: [{...made, status}, {...made, id: 'r2', method: 'api'}]})
+  const view = cards.paid as CardView
+  const {page, at, text} = await show({...view, deal: {...view.deal, invoices: [refunded('done')]}} as CardView)
+  await page.find('.row-main').trigger('click')
+  await vi.dynamicImportSettled()
+  await flushPromises()
+  expect(page.findAll('[data-testid="undo-refund"]').length).toBe(1)
+  await at('undo-refund').trigger('click')
+  expect(text()).toContain('Take back the record that 5,000 ֏ was given back?')
+  await at('reason').setValue('It never left')
+  answers = (method, path) => (method === 'POST' ? refunded('undone') : path.endsWith('/history') ? {items: [], next: null} : {...view, deal: {...view.deal, invoices: [refunded('undone')]}})
+  await page.find('form.ask').trigger('submit')
+  await flushPromises()
+  expect(posts()).toMatchObject([{path: '/refunds/r1/undo', body: {reason: 'It never left'}}])
+  expect([at('refunds').text().includes('taken back'), at('undo-refund').exists()]).toEqual([true, false])
+})
+
 test('a refund cannot be more than what was taken, and says the amount', async () => {
   const {at, page, text} = await show(cards.paid ?? null)
   await at('menu').trigger('click')

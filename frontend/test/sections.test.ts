@@ -239,7 +239,8 @@ test('what people said about money is listed and taken back by whoever may', asy
   expect(text()).toContain('24,000 ֏ · Write off')
   expect(text()).toContain('10,000 ֏ · Received outside: Bank transfer · undone')
   expect(text()).toContain('Nare: Seen on the statement · BANK-17')
-  expect(page.findAll('[data-testid="undo-act"]').length).toBe(1)
+  expect(text()).toContain('5,000 ֏ · Refunds: Cash')
+  expect(page.findAll('[data-testid="undo-act"]').length).toBe(2)
   const reads = () => calls.filter(c => c.path === '/exceptions').length
   const before = reads()
   await click('undo-act')
@@ -248,8 +249,14 @@ test('what people said about money is listed and taken back by whoever may', asy
   await at('act').find('form').trigger('submit')
   await flushPromises()
   expect(writes()).toEqual([{method: 'POST', path: '/decisions/d1/undo', body: {reason: 'It was another customer'}}])
-  expect([page.findAll('[data-testid="undo-act"]').length, reads()], 'the exception is open again').toEqual([0, before + 1])
+  expect([page.findAll('[data-testid="undo-act"]').length, reads()], 'the exception is open again').toEqual([1, before + 1])
   expect(text()).toContain('Taken back on invoice D-1007.')
+  await click('undo-act')
+  expect(text()).toContain('Take back the record that 5,000 ֏ was given back?')
+  await at('undo-reason').setValue('It never left')
+  await page.findAll('[data-testid="act"]')[1]!.find('form').trigger('submit')
+  await flushPromises()
+  expect(writes().at(-1)).toEqual({method: 'POST', path: '/refunds/g5/undo', body: {reason: 'It never left'}})
 })
 
 test('an export goes on when its section is left, and says how far it is', async () => {

@@ -26,6 +26,7 @@ export const answers = {
   '/exceptions': {items: [{id: 'e1', kind: 'paid_after_expiry', deal_id: '12', invoice_id: 'i', invoice_number: 'D-1010', since: '2025-03-09T12:00:00Z', amount: {minor: 2500000, currency: 'AMD'},
     what_happened: 'The customer paid after the link had expired.', what_to_do: 'Accept the payment, or give the money back.', decisions: ['accept', 'refund']}], next: null},
   '/acts': {items: [{id: 'd1', kind: 'write_off', amount: {minor: 2400000, currency: 'AMD'}, invoice_id: 'i3', invoice_number: 'D-1007', deal_id: '9', by: 'user:1', reason: 'The bank kept its fee', reference: '', at: '2025-03-09T14:00:00Z', undone: false, may_undo: true},
+    {id: 'g5', kind: 'given_back', method: 'cash', amount: {minor: 500000, currency: 'AMD'}, invoice_id: 'i5', invoice_number: 'D-1002', deal_id: '2', by: 'user:1', reason: 'The card is closed', reference: 'KO-1', at: '2025-03-08T15:00:00Z', undone: false, may_undo: true},
     {id: 'p4', kind: 'payment', method: 'transfer', amount: {minor: 1000000, currency: 'AMD'}, invoice_id: 'i4', invoice_number: 'D-1003', deal_id: '3', by: 'user:7', reason: 'Seen on the statement', reference: 'BANK-17', at: '2025-03-08T14:00:00Z', undone: true, may_undo: false}], next: null},
   '/audit': {items: [entry('2025-03-10T08:04:03Z', 'acquirer', 'attempt.paid', 'awaiting_payment', 'paid'), entry('2025-03-10T07:58:00Z', 'user:7', 'invoice.sent'),
     entry('2025-03-10T07:49:00Z', 'user:7', 'invoice.created'), entry('2025-03-09T10:00:00Z', 'user:1', 'settings.changed')], next: 'x'},

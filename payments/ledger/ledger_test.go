@@ -23,9 +23,9 @@ func usd(minor int64) state.Money { return state.Money{Minor: minor, Currency: "
 // anyFact draws facts as wild as the fold bears: unknown attempts, contradictions, any currency or none.
 var anyFact = rapid.Custom(func(t *rapid.T) state.Fact {
 	return state.Fact{
-		Kind: rapid.SampledFrom([]state.FactKind{state.Started, state.Observed, state.RefundTotal, state.DisputeOpened, state.DisputeWon,
-			state.DisputeLost, state.TimeOver, state.Withdrawn, state.Received, state.Reversed, state.Resolved, state.GivenBack, state.MovedOut,
-			state.MovedIn, state.MoveUndone}).Draw(t, "kind"),
+		Kind: rapid.SampledFrom([]state.FactKind{state.Started, state.Observed, state.RefundTotal, state.RefundFailed, state.DisputeOpened, state.DisputeWon,
+			state.DisputeLost, state.TimeOver, state.Withdrawn, state.Received, state.Reversed, state.Resolved, state.Unresolved,
+			state.GivenBack, state.GivenBackUndone, state.MovedOut, state.MovedIn, state.MoveUndone}).Draw(t, "kind"),
 		At:       noon.Add(time.Duration(rapid.IntRange(0, 30).Draw(t, "minute")) * time.Minute),
 		Attempt:  rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "attempt"),
 		Ref:      rapid.SampledFrom([]string{"x", "y"}).Draw(t, "ref"),
@@ -144,6 +144,8 @@ func TestEachChangeHasItsTransaction(t *testing.T) {
 			[]Transaction{{ChargebackLost, "a", []Entry{{Chargebacks, owed}, {Disputes, amd(-100_000)}}}}},
 		{"a refund by transfer", []state.Fact{start, paid(owed), about(state.GivenBack, amd(30_000))},
 			[]Transaction{Move(RefundOutside, "a", amd(30_000), CustomerRefunds, Cash)}},
+		{"its undoing", []state.Fact{start, paid(owed), about(state.GivenBack, amd(30_000)), about(state.GivenBackUndone, state.Money{})},
+			[]Transaction{Move(RefundOutside, "a", amd(-30_000), CustomerRefunds, Cash)}},
 		{"money moved to another invoice", []state.Fact{start, paid(owed), about(state.MovedOut, amd(30_000))},
 			[]Transaction{Move(Moved, "a", amd(30_000), Receivable, Transfers)}},
 		{"money of another currency moved", []state.Fact{start, paid(usd(500)), about(state.MovedOut, usd(500))},

@@ -17,13 +17,14 @@ var alphabet = []Fact{
 	over(11), over(12), withdrawn(), received("m", 5, amd(50_000)), reversed("m"), resolved("b", Accept), resolved("a", WriteOff), unresolved("a"),
 	{Kind: RefundFailed, At: at(21), Attempt: "a", Ref: "f", Amount: amd(10_000)},
 	{Kind: GivenBack, At: at(31), Attempt: "a", Ref: "g", Amount: amd(20_000)},
+	{Kind: GivenBackUndone, At: at(35), Attempt: "a", Ref: "g"},
 	{Kind: MovedOut, At: at(32), Attempt: "a", Ref: "v", Amount: amd(60_000)}, {Kind: MoveUndone, At: at(34), Ref: "v"},
 	{Kind: MovedIn, At: at(33), Ref: "w", Amount: amd(50_000)},
 }
 
 // every kind of fact; a new one has to come into the alphabet.
 var everyKind = []FactKind{Started, Observed, RefundTotal, RefundFailed, DisputeOpened, DisputeWon, DisputeLost, TimeOver,
-	Withdrawn, Received, Reversed, Resolved, Unresolved, GivenBack, MovedOut, MovedIn, MoveUndone}
+	Withdrawn, Received, Reversed, Resolved, Unresolved, GivenBack, GivenBackUndone, MovedOut, MovedIn, MoveUndone}
 
 const longest = 6
 
@@ -76,13 +77,13 @@ func gathered(facts []Fact) *tally {
 func same(a, b *tally) bool {
 	return a.amount == b.amount && a.withdrawn == b.withdrawn && a.over.Equal(b.over) && maps.Equal(a.back, b.back) && maps.Equal(a.failed, b.failed) && maps.Equal(a.received, b.received) &&
 		maps.Equal(a.reversed, b.reversed) && maps.Equal(a.opened, b.opened) && maps.Equal(a.closed, b.closed) && maps.Equal(a.lost, b.lost) &&
-		maps.Equal(a.given, b.given) && maps.Equal(a.moves, b.moves) && maps.Equal(a.arrived, b.arrived) && maps.Equal(a.undone, b.undone) &&
+		maps.Equal(a.given, b.given) && maps.Equal(a.regained, b.regained) && maps.Equal(a.moves, b.moves) && maps.Equal(a.arrived, b.arrived) && maps.Equal(a.undone, b.undone) &&
 		maps.Equal(a.decided, b.decided) && maps.Equal(a.recalled, b.recalled) &&
 		maps.EqualFunc(a.attempts, b.attempts, func(x, y *AttemptPicture) bool { return *x == *y })
 }
 
 func TestTheAlphabetHasEveryKindOfFact(t *testing.T) {
-	if n := reflect.TypeOf(tally{}).NumField(); n != 17 {
+	if n := reflect.TypeOf(tally{}).NumField(); n != 18 {
 		t.Errorf("%d fields are known: compare them all", n)
 	}
 	for _, kind := range everyKind {
@@ -143,7 +144,7 @@ func counted(facts []Fact) (paid, back int64) {
 			taken[f.Attempt] = max(taken[f.Attempt], f.Amount.Minor)
 		case f.Kind == RefundTotal && has(RefundFailed, f.Attempt, "f"):
 			returned[f.Attempt] += f.Amount.Minor - 10_000
-		case f.Kind == RefundTotal, f.Kind == GivenBack, f.Kind == DisputeLost:
+		case f.Kind == RefundTotal, f.Kind == GivenBack && !has(GivenBackUndone, f.Attempt, f.Ref), f.Kind == DisputeLost:
 			returned[f.Attempt] += f.Amount.Minor
 		case f.Kind == Received && !has(Reversed, "", f.Ref), f.Kind == MovedIn && !has(MoveUndone, "", f.Ref):
 			paid += f.Amount.Minor

@@ -46,9 +46,11 @@ const (
 	Resolved      FactKind = "resolved"       // Attempt, Ref (of the decision), Decision
 	Unresolved    FactKind = "unresolved"     // Attempt, Ref (of the decision that it takes back)
 	GivenBack     FactKind = "given_back"     // Attempt, Ref (of the refund), Amount: by transfer or cash, past the acquirer
-	MovedOut      FactKind = "moved_out"      // Attempt, Ref (of the move), Amount: it counts for another invoice now
-	MovedIn       FactKind = "moved_in"       // Ref (of the move), Amount: it came from another invoice
-	MoveUndone    FactKind = "move_undone"    // Ref (of the move)
+	// GivenBackUndone is Attempt, Ref (of the refund recorded by hand that it takes back).
+	GivenBackUndone FactKind = "given_back_undone"
+	MovedOut        FactKind = "moved_out"   // Attempt, Ref (of the move), Amount: it counts for another invoice now
+	MovedIn         FactKind = "moved_in"    // Ref (of the move), Amount: it came from another invoice
+	MoveUndone      FactKind = "move_undone" // Ref (of the move)
 )
 
 // Decision is what a person chose for money under review.
@@ -144,7 +146,8 @@ type tally struct {
 	opened    map[dispute]Money
 	closed    map[dispute]bool
 	lost      map[dispute]Money
-	given     map[dispute]Money // by attempt and refund
+	given     map[dispute]Fact // by attempt and refund
+	regained  map[dispute]bool // of those: what was taken back
 	moves     map[string]move
 	arrived   map[string]time.Time // when a move was made, on the invoice it came to
 	undone    map[string]bool
@@ -163,7 +166,7 @@ type (
 func newTally(amount Money) *tally {
 	return &tally{amount: amount, attempts: map[string]*AttemptPicture{}, back: map[returned]int64{}, failed: map[dispute]Money{},
 		received: map[string]Fact{}, reversed: map[string]bool{}, opened: map[dispute]Money{},
-		closed: map[dispute]bool{}, lost: map[dispute]Money{}, given: map[dispute]Money{}, moves: map[string]move{},
+		closed: map[dispute]bool{}, lost: map[dispute]Money{}, given: map[dispute]Fact{}, regained: map[dispute]bool{}, moves: map[string]move{},
 		arrived: map[string]time.Time{}, undone: map[string]bool{}, decided: map[dispute]Decision{}, recalled: map[dispute]bool{}}
 }
 
@@ -250,7 +253,7 @@ func (t *tally) add(f Fact) {
 		t.attempt(f.Attempt)
 	case Unresolved:
 		t.recalled[dispute{f.Attempt, f.Ref}] = true
-	case GivenBack, MovedOut, MovedIn, MoveUndone:
+	case GivenBack, GivenBackUndone, MovedOut, MovedIn, MoveUndone:
 		t.addByHand(f)
 	}
 }

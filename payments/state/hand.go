@@ -24,9 +24,11 @@ func (t *tally) addByHand(f Fact) {
 	switch f.Kind {
 	case GivenBack:
 		key := dispute{f.Attempt, f.Ref}
-		t.given[key] = larger(t.given[key], f.Amount)
-		a := t.attempt(f.Attempt)
-		a.refundedAt = later(a.refundedAt, f.At)
+		known := t.given[key]
+		t.given[key] = Fact{At: later(known.At, f.At), Amount: larger(known.Amount, f.Amount)}
+		t.attempt(f.Attempt)
+	case GivenBackUndone:
+		t.regained[dispute{f.Attempt, f.Ref}] = true
 	case MovedOut:
 		t.attempt(f.Attempt)
 		m := t.moves[f.Ref]
@@ -49,10 +51,11 @@ func (t *tally) beside() {
 			a.decision = max(a.decision, d) // a write-off includes an acceptance
 		}
 	}
-	for key, m := range t.given {
-		if a := t.attempts[key.attempt]; a.Captured.Currency == m.Currency {
-			a.Refunded += m.Minor
-			a.Given += m.Minor
+	for key, f := range t.given {
+		if a := t.attempts[key.attempt]; !t.regained[key] && a.Captured.Currency == f.Amount.Currency {
+			a.Refunded += f.Amount.Minor
+			a.Given += f.Amount.Minor
+			a.refundedAt = later(a.refundedAt, f.At)
 		}
 	}
 	for ref, m := range t.moves {

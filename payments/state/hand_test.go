@@ -18,6 +18,10 @@ func movedIn(ref string, minute int, amount Money) Fact {
 	return Fact{Kind: MovedIn, At: at(minute), Ref: ref, Amount: amount}
 }
 
+func regained(attempt, ref string) Fact {
+	return Fact{Kind: GivenBackUndone, At: at(65), Attempt: attempt, Ref: ref}
+}
+
 func undone(ref string) Fact { return Fact{Kind: MoveUndone, At: at(70), Ref: ref} }
 
 func TestWhatPeopleDoWithMoneyCounts(t *testing.T) {
@@ -32,8 +36,12 @@ func TestWhatPeopleDoWithMoneyCounts(t *testing.T) {
 		{"given back in part by transfer", looks{PartiallyRefunded, 100_000, 40_000, 0, nil}, []Fact{one, paid("a", 10, owed), given("a", "r", 20, amd(40_000))}},
 		{"given back in two parts", looks{Refunded, 100_000, 100_000, 0, nil}, []Fact{one, paid("a", 10, owed), given("a", "r", 20, amd(40_000)), given("a", "s", 30, amd(60_000))}},
 		{"the same refund told twice", looks{PartiallyRefunded, 100_000, 40_000, 0, nil}, []Fact{one, paid("a", 10, owed), given("a", "r", 20, amd(40_000)), given("a", "r", 25, amd(40_000))}},
+		{"a refund that was taken back", looks{Paid, 100_000, 0, 0, nil}, []Fact{one, paid("a", 10, owed), given("a", "r", 20, amd(40_000)), regained("a", "r")}},
+		{"taken back before it was told", looks{Paid, 100_000, 0, 0, nil}, []Fact{one, paid("a", 10, owed), regained("a", "r"), given("a", "r", 20, amd(40_000))}},
+		{"one of two taken back", looks{PartiallyRefunded, 100_000, 60_000, 0, nil}, []Fact{one, paid("a", 10, owed), given("a", "r", 20, amd(40_000)), given("a", "s", 15, amd(60_000)), regained("a", "r")}},
 		{"by the acquirer and by hand", looks{Refunded, 100_000, 100_000, 0, nil}, []Fact{one, paid("a", 10, owed), back("a", 20, amd(30_000)), given("a", "r", 20, amd(70_000))}},
 		{"a second payment given back by hand", looks{Paid, 200_000, 100_000, 0, nil}, with(twice, given("b", "r", 20, owed))},
+		{"and that taken back", looks{ManualReview, 200_000, 0, 0, []ReviewKind{SecondPayment}}, with(twice, given("b", "r", 20, owed), regained("b", "r"))},
 		{"a second payment moved elsewhere", looks{Paid, 100_000, 0, 0, nil}, with(twice, movedOut("b", "m", owed))},
 		{"and moved back", looks{ManualReview, 200_000, 0, 0, []ReviewKind{SecondPayment}}, with(twice, movedOut("b", "m", owed), undone("m"))},
 		{"a wrong amount moved elsewhere", looks{AwaitingPayment, 0, 0, 100_000, nil}, []Fact{one, paid("a", 10, amd(90_000)), movedOut("a", "m", amd(90_000))}},
@@ -48,6 +56,13 @@ func TestWhatPeopleDoWithMoneyCounts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { check(t, c.want, c.facts...) })
 	}
+}
+
+func TestTheTimeOfARefundIsThatOfTheNewestThatStands(t *testing.T) {
+	facts := []Fact{started("a", 1), paid("a", 10, owed), given("a", "s", 15, amd(60_000)), given("a", "r", 20, amd(40_000))}
+	require.Equal(t, at(20), Fold(owed, facts).RefundedAt)
+	require.Equal(t, at(15), Fold(owed, append(facts, regained("a", "r"))).RefundedAt)
+	require.Zero(t, Fold(owed, append(facts, regained("a", "r"), regained("a", "s"))).RefundedAt)
 }
 
 func TestAPaymentTheBankUndidIsMarked(t *testing.T) {

@@ -23,7 +23,8 @@ type Telling struct {
 	Invoice   string    `json:"invoice,omitempty"`
 	Minor     int64     `json:"minor,omitempty"`
 	Currency  string    `json:"currency,omitempty"`
-	Reference string    `json:"reference,omitempty"` // the acquirer's
+	Reference string    `json:"reference,omitempty"` // the acquirer's, or of what a person recorded, the document's
+	ByHand    string    `json:"by_hand,omitempty"`   // the way of money that a person recorded: cash, transfer, other
 	At        time.Time `json:"at,omitzero"`
 	Of        string    `json:"of,omitempty"` // of CloseTask: the key of the task's effect
 }

@@ -13,16 +13,19 @@ import (
 
 // Defines values for ActKind.
 const (
-	ActKindAccept   ActKind = "accept"
-	ActKindMove     ActKind = "move"
-	ActKindPayment  ActKind = "payment"
-	ActKindWriteOff ActKind = "write_off"
+	ActKindAccept    ActKind = "accept"
+	ActKindGivenBack ActKind = "given_back"
+	ActKindMove      ActKind = "move"
+	ActKindPayment   ActKind = "payment"
+	ActKindWriteOff  ActKind = "write_off"
 )
 
 // Valid indicates whether the value is a known member of the ActKind enum.
 func (e ActKind) Valid() bool {
 	switch e {
 	case ActKindAccept:
+		return true
+	case ActKindGivenBack:
 		return true
 	case ActKindMove:
 		return true
@@ -827,7 +830,7 @@ type Act struct {
 	By     string    `json:"by"`
 	DealId string    `json:"deal_id"`
 
-	// Id of the decision
+	// Id of the decision, the move, the payment or the refund
 	Id            string  `json:"id"`
 	InvoiceId     string  `json:"invoice_id"`
 	InvoiceNumber string  `json:"invoice_number"`
@@ -836,11 +839,11 @@ type Act struct {
 	// MayUndo whoever asks has the role to take it back
 	MayUndo bool `json:"may_undo"`
 
-	// Method of a payment
+	// Method of a payment or a refund
 	Method *string `json:"method,omitempty"`
 	Reason string  `json:"reason"`
 
-	// Reference of the document; of a move the other invoice's number
+	// Reference of the document; of a move the number of the invoice that the money went to
 	Reference string `json:"reference"`
 	Undone    bool   `json:"undone"`
 }
@@ -1641,7 +1644,7 @@ type Refund struct {
 	Reason    string `json:"reason"`
 	Reference string `json:"reference"`
 
-	// Status waiting for a second person, requested, sending, done, refused, unknown
+	// Status waiting for a second person, requested, sending, done, refused, unknown; undone: recorded by hand and taken back
 	Status string `json:"status"`
 }
 
@@ -2045,6 +2048,9 @@ type ReconcileJSONRequestBody = ReconcileRequest
 
 // JudgeMismatchJSONRequestBody defines body for JudgeMismatch for application/json ContentType.
 type JudgeMismatchJSONRequestBody = Judgement
+
+// UndoRefundJSONRequestBody defines body for UndoRefund for application/json ContentType.
+type UndoRefundJSONRequestBody = ReasonRequest
 
 // PutMappingJSONRequestBody defines body for PutMapping for application/json ContentType.
 type PutMappingJSONRequestBody = Mapping
