@@ -151,7 +151,7 @@ func TestMoneyWithoutAnAttemptIsAnOrphan(t *testing.T) {
 		require.Zero(t, a.get(in.Id).Paid.Minor)
 		open, done := a.deal("2").tasks()
 		require.Equal(t, [2]int{1, 0}, [2]int{open, done})
-		require.Equal(t, []string{"move", "dismiss"}, e.Decisions)
+		require.Equal(t, []string{"move", "refund_outside", "dismiss"}, e.Decisions)
 		move := map[string]any{"decision": "move", "reason": "Paid by an old QR", "invoice": "DP-NOBODY"}
 		refused(s, http.StatusUnprocessableEntity, "invoice_unknown", a.api(http.MethodPost, "/exceptions/"+e.Id+"/resolve", move))
 		move["invoice"] = in.Number

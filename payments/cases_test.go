@@ -14,6 +14,7 @@ import (
 	"github.com/dealpay/dealpay/payments/tilltest"
 	"github.com/dealpay/dealpay/payments/vposam"
 	"github.com/dealpay/dealpay/tenants"
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 )
 
@@ -139,6 +140,112 @@ func TestMoneyThatNamesNoAttemptIsInTheLedger(t *testing.T) {
 		require.Equal(t, []payments.Balance{{Account: "customer_refunds", Currency: "AMD", Minor: e.Captured}, {Account: "unmatched", Currency: "AMD", Minor: -e.Captured}}, all)
 		return err
 	})
+}
+
+// strays brings money that names no attempt, and makes it an exception.
+func strays(t *testing.T) *desk {
+	d := newDesk(t, vposam.Key)
+	status, _ := d.command("orphan", map[string]any{"amount_minor": 700_000, "currency": "AMD", "url": d.storm.address})
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, http.StatusOK, d.hand(d.next(t, 0)))
+	d.advance(2 * time.Minute)
+	d.work()
+	require.Equal(t, []string{payments.Orphan}, d.exceptions())
+	return d
+}
+
+func TestMoneyThatNamesNoAttemptGoesBackByHand(t *testing.T) {
+	d := strays(t)
+	back := payments.Choice{Decision: "refund_outside", Reason: "Nobody's here", Method: payments.ByCash}
+	require.ErrorIs(t, d.decide(d.By, back), payments.ErrInvalid, "by which cash order")
+	back.Reference = "KO-1"
+	require.ErrorIs(t, d.decide(payments.By{Actor: "user:2", Role: tenants.Accountant}, back), payments.ErrRole)
+	require.NoError(t, d.decide(d.By, back))
+	require.Empty(t, d.exceptions())
+	e := d.server.Books()[0]
+	require.Equal(t, map[string]int64{"acquirer:vpos_am AMD": e.Captured, "cash AMD": -e.Captured}, balances(d.Shop, payments.Part{}), "nothing waits for its owner")
+
+	d.command("refund", map[string]any{"ref": e.Ref})
+	require.Equal(t, http.StatusOK, d.hand(d.next(t, 1)))
+	d.advance(2 * time.Minute)
+	d.work()
+	require.Equal(t, []string{payments.Orphan}, d.exceptions(), "it went back a second time")
+	require.ErrorIs(t, d.decide(d.By, back), payments.ErrState, "and not a third")
+}
+
+func TestMoneyThatNamedNoInvoiceIsAmongWhatPersonsSaid(t *testing.T) {
+	d := strays(t)
+	to := d.Invoice("3", d.open()[0].Minor)
+	require.NoError(t, d.decide(d.By, payments.Choice{Decision: "move", Reason: "Paid by an old QR", Invoice: to.Number}))
+	acts := func() (all []payments.Act) {
+		d.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
+			all, err = payments.Acts(ctx, tx, 0, 10)
+			return err
+		})
+		return all
+	}
+	made := acts()
+	require.Len(t, made, 1)
+	require.Equal(t, []any{state.MovedIn, to.ID, to.Minor, "Paid by an old QR", false, tenants.Admin},
+		[]any{made[0].Kind, made[0].InvoiceID, made[0].Minor, made[0].Evidence.Reason, made[0].Undone, made[0].Undoer()})
+	_, err := d.UndoMove(t.Context(), d.ID, d.By, uuid.MustParse(made[0].Ref), "Of another customer")
+	require.NoError(t, err)
+	require.True(t, acts()[0].Undone)
+}
+
+func TestTheOldestDecisionsAreListedAndTakenBackByTheirPayment(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("1", 100_000)
+	a := s.Try(in)
+	s.Learn(a, tilltest.Took(tilltest.AMD(90_000)))
+	s.In(func(ctx context.Context, tx *tenants.Tx) error { // as decisions were kept before they had names
+		_, err := tx.Exec(ctx, `INSERT INTO facts (tenant_id, invoice_id, kind, at, attempt_id, decision, evidence, dedupe)
+			VALUES ($1, $2, 'resolved', $3, $4, 'accept', '{"source": "person", "by": "user:1", "reason": "A regular customer"}', 'old')`, tx.Tenant().String(), in.ID, s.Clock, a.ID)
+		return err
+	})
+	for _, undone := range []bool{false, true} {
+		s.In(func(ctx context.Context, tx *tenants.Tx) error {
+			acts, err := payments.Acts(ctx, tx, 0, 10)
+			require.Len(t, acts, 1)
+			require.Equal(t, []any{a.ID.String(), int64(90_000), undone, tenants.Manager}, []any{acts[0].Ref, acts[0].Minor, acts[0].Undone, acts[0].Undoer()})
+			return err
+		})
+		if !undone {
+			_, err := s.UndoDecision(t.Context(), s.ID, s.By, a.ID, "Wrong customer")
+			require.NoError(t, err)
+		}
+	}
+}
+
+func TestMoneyOfAnotherMerchantIsLeftOut(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("1", 100_000)
+	a := s.Try(in)
+	seen := tilltest.Took(tilltest.AMD(100_000))
+	seen.Foreign = true
+	s.Learn(a, seen)
+	require.Equal(t, []string{"accept", "not_ours"}, s.open()[0].Decisions())
+	require.NoError(t, s.decide(payments.By{Actor: "user:5", Role: tenants.Manager}, payments.Choice{Decision: "not_ours", Reason: "The bank says so", Reference: "case 7"}))
+	require.Empty(t, s.exceptions())
+	after := s.Read(in.ID)
+	require.Equal(t, [4]any{state.AwaitingPayment, int64(0), int64(100_000), true}, [4]any{after.Status, after.Paid, after.Outstanding, after.PaidAt == nil})
+	require.Equal(t, map[string]int64{"acquirer:till AMD": 100_000, "unmatched AMD": -100_000}, balances(s.Shop, payments.Part{Invoice: in.ID}))
+	var cash, other int64
+	require.NoError(t, s.Movements(t.Context(), s.ID, s.Clock.AddDate(0, 0, -2), s.Clock.AddDate(0, 0, 2), func(m payments.Movement) error {
+		cash, other = cash+m.Amount, other+m.NonCash
+		return nil
+	}))
+	require.Equal(t, [2]int64{100_000, -100_000}, [2]int64{cash, other})
+	_, err := s.Refund(t.Context(), s.ID, s.By, in.ID, payments.RefundRequest{Amount: tilltest.AMD(100_000), Reason: "x"})
+	require.Error(t, err, "it is not ours to give")
+
+	b := s.Try(after)
+	s.Learn(b, tilltest.Took(tilltest.AMD(100_000)))
+	require.Equal(t, [2]any{state.Paid, int64(100_000)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Paid}, "the right payment pays, and is no second one")
+	_, err = s.UndoDecision(t.Context(), s.ID, s.By, uuid.MustParse(s.word(in.ID).Decisions[0].ID), "It was ours")
+	require.NoError(t, err)
+	require.Equal(t, []string{string(state.WrongMerchant)}, s.exceptions())
+	require.Equal(t, map[string]int64{"acquirer:till AMD": 200_000, "receivable AMD": -200_000}, balances(s.Shop, payments.Part{Invoice: in.ID}))
 }
 
 func TestALinkDoesNotRunOutWhileTheAcquirerCannotBeAsked(t *testing.T) {

@@ -22,6 +22,8 @@ const (
 	CRMBlocked    = "crm_blocked"    // the CRM shut us out
 	// RefundApproval is a refund above the tenant's limit, which a second person must approve.
 	RefundApproval = "refund_approval"
+	// SentBack is money that our answer made the acquirer give back: nobody wanted it as it came.
+	SentBack = "payment_sent_back"
 )
 
 // Exception is what needs a person.
@@ -60,12 +62,14 @@ func (e Exception) Decisions() []string {
 	case string(state.WrongCurrency):
 		return []string{"write_off", "refund", "refund_outside", "move"}
 	case string(state.WrongMerchant):
-		return []string{"accept"}
+		return []string{"accept", "not_ours"}
 	case string(state.SecondPayment), string(state.PaidAfterCancel), string(state.PaidAfterExpiry):
 		return []string{"accept", "refund", "refund_outside", "move"}
 	case string(state.RefundAfterMove):
 		return []string{"undo_move"}
-	case Orphan, DealGone:
+	case Orphan:
+		return []string{"move", "refund_outside", "dismiss"}
+	case DealGone:
 		return []string{"move", "dismiss"}
 	case RefundApproval:
 		return []string{"approve", "reject"}

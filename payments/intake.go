@@ -114,7 +114,8 @@ func unwanted(ctx context.Context, tx *tenants.Tx, in Invoice, a Attempt, seen O
 	return "", nil
 }
 
-// reject keeps a refusal, so that the same notice is refused again, and says in the audit trail why.
+// reject keeps a refusal, so that the same notice is refused again, says in the audit trail why, and tells a person: the
+// acquirer gives the money back by our answer alone, which it may not have got.
 func (s *Service) reject(ctx context.Context, tx *tenants.Tx, notice uuid.UUID, in Invoice, seen Observation, why string) error {
 	if _, err := tx.Exec(ctx, `UPDATE notices SET outcome = 'rejected' WHERE id = $1`, notice); err != nil {
 		return fmt.Errorf("keep the refusal: %w", err)
@@ -122,6 +123,10 @@ func (s *Service) reject(ctx context.Context, tx *tenants.Tx, notice uuid.UUID, 
 	var invoice *uuid.UUID
 	if in.ID != uuid.Nil {
 		invoice = &in.ID
+	}
+	if err := Raise(ctx, tx, Exception{Kind: SentBack, Key: SentBack + ":" + notice.String(), DealID: in.DealID, InvoiceID: invoice, Minor: seen.Captured.Minor,
+		Currency: seen.Captured.Currency, Reference: seen.ProviderRef, OpenedAt: s.Now()}, in.Number); err != nil {
+		return err
 	}
 	return tx.Audit(ctx, tenants.Entry{At: s.Now(), Actor: tenants.Acquirer, Action: "payment.sent_back", DealID: in.DealID, Invoice: invoice,
 		Before: string(in.Status), After: string(in.Status)},

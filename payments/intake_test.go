@@ -181,6 +181,14 @@ func TestMoneyNobodyWantsGoesBackByOurAnswer(t *testing.T) {
 		require.Equal(t, http.StatusOK, status)
 		require.NotEqual(t, "OK", body, "a wrong amount, refused as often as it comes")
 	}
+	require.Equal(t, []string{payments.SentBack}, w.exceptions(), "somebody knows, once: our first answer may have been lost")
+	sent := w.shop.open()[0]
+	require.Equal(t, [4]any{"1", in.ID, int64(1_400_000), "11111111111111"}, [4]any{sent.DealID, *sent.InvoiceID, sent.Minor, sent.Reference})
+	require.Equal(t, []string{"task:payment_sent_back"}, w.planned("1"))
+	require.NoError(t, w.decide(w.By, payments.Choice{Decision: "dismiss", Reason: "It is back"}))
+	_, body := w.call(confirmation("test-secret-key", bill, "14000.00", "11111111111111"))
+	require.NotEqual(t, "OK", body)
+	require.Empty(t, w.exceptions(), "told once more, it is known")
 	require.Equal(t, state.AwaitingPayment, w.Read(in.ID).Status)
 	status, body := w.call(confirmation("test-secret-key", bill, "15000.00", "22222222222222"))
 	require.Equal(t, [2]any{200, "OK"}, [2]any{status, body})
@@ -190,9 +198,11 @@ func TestMoneyNobodyWantsGoesBackByOurAnswer(t *testing.T) {
 	status, body = w.call(confirmation("test-secret-key", "DP-NOBODY-1", "15000.00", "44444444444444"))
 	require.Equal(t, 200, status)
 	require.NotEqual(t, "OK", body, "a bill that is not ours")
+	require.Equal(t, []string{payments.SentBack, payments.SentBack}, w.exceptions())
 	paid := w.Read(in.ID)
 	require.Equal(t, [3]any{state.Paid, int64(1_500_000), "22222222222222"}, [3]any{paid.Status, paid.Paid, paid.Reference})
-	require.Equal(t, []string{"invoice.created", "attempt.started", "attempt.pending", "payment.sent_back", "attempt.paid", "payment.sent_back"}, w.actions(in))
+	require.Equal(t, []string{"invoice.created", "attempt.started", "attempt.pending", "exception.opened", "payment.sent_back",
+		"exception.closed", "exception.resolved", "attempt.paid", "exception.opened", "payment.sent_back"}, w.actions(in))
 
 	status, body = w.call(confirmation("another secret", bill, "15000.00", "55555555555555"))
 	require.Equal(t, http.StatusForbidden, status, "a forger costs nobody any money: %s", body)

@@ -21,7 +21,7 @@ func stays(ctx context.Context, tx *tenants.Tx, in Invoice, attempt uuid.UUID) (
 		return Money{}, err
 	}
 	for _, a := range p.Attempts {
-		if left := a.Captured.Minor - a.Refunded - a.Moved; a.ID == attempt.String() && left > 0 {
+		if left := a.Captured.Minor - a.Refunded - a.Moved; a.ID == attempt.String() && !a.NotOurs && left > 0 {
 			return Money{Minor: left, Currency: a.Captured.Currency}, nil
 		}
 	}
@@ -128,7 +128,7 @@ func (s *Service) empty(ctx context.Context, tx *tenants.Tx, by By, from, to Inv
 	}
 	for _, a := range p.Attempts {
 		left := a.Captured.Minor - a.Refunded - a.Moved
-		if a.Status != state.AttemptPaid || left <= 0 {
+		if a.Status != state.AttemptPaid || a.NotOurs || left <= 0 {
 			continue
 		}
 		if err := s.moveMoney(ctx, tx, by, from, to, uuid.MustParse(a.ID), Money{Minor: left, Currency: a.Captured.Currency}, reason); err != nil {

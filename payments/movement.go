@@ -74,7 +74,7 @@ func (m Movement) RefundState() string {
 // Operator says whether a person's word is all the evidence there is.
 func (m Movement) Operator() bool {
 	switch m.Kind {
-	case ledger.Manual, ledger.ManualReversed, ledger.RefundOutside, ledger.Moved, ledger.WriteOff:
+	case ledger.Manual, ledger.ManualReversed, ledger.RefundOutside, ledger.Moved, ledger.NotOurs, ledger.WriteOff:
 		return true
 	}
 	return false
@@ -96,7 +96,7 @@ const movementsSQL = `
 			coalesce(sum(minor) FILTER (WHERE (account LIKE 'acquirer:%' OR account = 'cash') AND kind NOT IN ('fee', 'payout')), 0)::bigint AS amount,
 			coalesce(sum(minor) FILTER (WHERE account = 'fees'), 0)::bigint AS fee,
 			coalesce(sum(minor) FILTER (WHERE account = 'bank'), 0)::bigint AS payout,
-			coalesce(sum(CASE WHEN account = 'write_offs' THEN minor WHEN kind = 'moved' AND account <> 'transfers' THEN -minor END), 0)::bigint AS non_cash
+			coalesce(sum(CASE WHEN account = 'write_offs' THEN minor WHEN (kind = 'moved' AND account <> 'transfers') OR (kind = 'not_ours' AND account = 'receivable') THEN -minor END), 0)::bigint AS non_cash
 		FROM ledger_entries WHERE txn = h.txn GROUP BY currency) e
 	LEFT JOIN invoices i ON i.id = h.invoice_id
 	LEFT JOIN attempts a ON a.id = h.attempt_id

@@ -29,7 +29,7 @@ func (s *Service) GiveBackOf(ctx context.Context, tx *tenants.Tx, in Invoice) (G
 	var from state.AttemptPicture
 	var most int64
 	for _, a := range p.Attempts {
-		if held := a.Captured.Minor - a.Refunded - a.Moved; a.Status == state.AttemptPaid && held >= most && held > 0 {
+		if held := a.Captured.Minor - a.Refunded - a.Moved; a.Status == state.AttemptPaid && !a.NotOurs && held >= most && held > 0 {
 			from, most = a, held
 		}
 	}

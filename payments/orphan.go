@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/dealpay/dealpay/payments/ledger"
 	"github.com/dealpay/dealpay/payments/state"
@@ -36,12 +37,12 @@ func (s *Service) bookOrphan(ctx context.Context, tx *tenants.Tx, conn Connectio
 	p.add(ledger.Move(ledger.Capture, "", more, holder, ledger.Unmatched))
 	p.add(ledger.Move(ledger.Refund, "", back, ledger.CustomerRefunds, holder))
 	p.write(tx)
-	counts, err := s.orphanElsewhere(ctx, tx, e.Key)
+	counts, err := s.orphanSpent(ctx, tx, e.Key)
 	if err != nil {
 		return err
 	}
 	switch {
-	case back.Minor > 0 && counts: // the bank gave back what was moved to an invoice
+	case back.Minor > 0 && counts: // the bank gave back what was moved to an invoice, or given back by hand
 		return Raise(ctx, tx, e, number)
 	case seen.Refunded.Minor >= seen.Captured.Minor:
 		return Settle(ctx, tx, e.Key, tenants.Acquirer, "refunded", s.Now())
@@ -59,10 +60,10 @@ func lockOrphan(ctx context.Context, tx *tenants.Tx, key string) error {
 	return err
 }
 
-// orphanElsewhere says whether an orphan's money was moved to an invoice.
-func (s *Service) orphanElsewhere(ctx context.Context, tx *tenants.Tx, key string) (bool, error) {
+// orphanSpent says whether an orphan's money was moved to an invoice, or given back by transfer or cash.
+func (s *Service) orphanSpent(ctx context.Context, tx *tenants.Tx, key string) (bool, error) {
 	var minor int64
-	err := tx.QueryRow(ctx, `SELECT coalesce(sum(minor), 0)::bigint FROM ledger_entries WHERE kind = 'moved' AND account = 'unmatched' AND ref = $1`, key).Scan(&minor)
+	err := tx.QueryRow(ctx, `SELECT coalesce(sum(minor), 0)::bigint FROM ledger_entries WHERE kind IN ('moved', 'refund_outside') AND account = 'unmatched' AND ref = $1`, key).Scan(&minor)
 	return minor > 0, err
 }
 
@@ -81,14 +82,9 @@ func (s *Service) moveOrphan(ctx context.Context, tx *tenants.Tx, by By, e Excep
 	if err := lockOrphan(ctx, tx, e.Key); err != nil {
 		return err
 	}
-	amount := Money{Currency: e.Currency}
-	if err := tx.QueryRow(ctx, `SELECT coalesce(sum(CASE WHEN account = 'unmatched' THEN -minor ELSE minor END), 0)::bigint FROM ledger_entries
-		WHERE attempt_id IS NULL AND ref = $1 AND currency = $2 AND (account = 'unmatched' OR (kind = 'refund' AND account LIKE 'acquirer:%'))`,
-		e.Key, e.Currency).Scan(&amount.Minor); err != nil {
-		return fmt.Errorf("read orphan: %w", err)
-	}
-	if amount.Minor <= 0 {
-		return fmt.Errorf("%w: nothing of it is left", ErrState)
+	amount, err := orphanLeft(ctx, tx, e)
+	if err != nil {
+		return err
 	}
 	if err := accepts(ctx, tx, to, amount); err != nil {
 		return err
@@ -102,6 +98,46 @@ func (s *Service) moveOrphan(ctx context.Context, tx *tenants.Tx, by By, e Excep
 	return s.record(ctx, tx, to, by.Actor, "payment.moved_here", finding{
 		state.Fact{Kind: state.MovedIn, At: s.Now(), Ref: tenants.NewUUID().String(), Amount: amount},
 		evidence{Source: "person", Reason: c.Reason, Reference: e.Reference, Orphan: e.Key}})
+}
+
+// orphanLeft is what is left of an orphan's money. Error: ErrState when nothing is.
+func orphanLeft(ctx context.Context, tx *tenants.Tx, e Exception) (Money, error) {
+	amount := Money{Currency: ledger.Code(e.Currency)}
+	if err := tx.QueryRow(ctx, `SELECT coalesce(sum(CASE WHEN account = 'unmatched' THEN -minor ELSE minor END), 0)::bigint FROM ledger_entries
+		WHERE attempt_id IS NULL AND ref = $1 AND currency = $2 AND (account = 'unmatched' OR (kind = 'refund' AND account LIKE 'acquirer:%'))`,
+		e.Key, amount.Currency).Scan(&amount.Minor); err != nil {
+		return amount, fmt.Errorf("read orphan: %w", err)
+	}
+	if amount.Minor <= 0 {
+		return amount, fmt.Errorf("%w: nothing of it is left", ErrState)
+	}
+	return amount, nil
+}
+
+// returnOutside notes that an orphan's money went back by transfer or cash: nobody looks for its owner any more.
+// Errors: Invalid, ErrState.
+func (s *Service) returnOutside(ctx context.Context, tx *tenants.Tx, by By, e Exception, c Choice) error {
+	if c.Method != "" && c.Method != ByTransfer && c.Method != ByCash {
+		return invalid("method_unknown", "Money that names no payment goes back by transfer or cash.")
+	}
+	if strings.TrimSpace(c.Reference) == "" {
+		return invalid("reference_empty", "Give the number of the transfer or of the cash order.")
+	}
+	if err := lockOrphan(ctx, tx, e.Key); err != nil {
+		return err
+	}
+	amount, err := orphanLeft(ctx, tx, e)
+	if err != nil {
+		return err
+	}
+	me, err := tx.Me(ctx)
+	if err != nil {
+		return err
+	}
+	p := posting{invoice: e.InvoiceID, deal: e.DealID, day: me.Settings.Day(s.Now()), by: by.Actor, now: s.Now(), ref: e.Key}
+	p.add(ledger.Move(ledger.RefundOutside, "", amount, ledger.Unmatched, ledger.Cash))
+	p.write(tx)
+	return nil
 }
 
 // shiftOrphan posts that an orphan's money, or with a negative amount the money of an invoice, is on its way to the other.

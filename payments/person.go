@@ -228,6 +228,10 @@ func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exc
 		if err := s.moveGone(ctx, tx, by, e, c); err != nil {
 			return err
 		}
+	case e.Kind == Orphan && c.Decision == "refund_outside":
+		if err := s.returnOutside(ctx, tx, by, e, c); err != nil {
+			return err
+		}
 	case e.Kind == Orphan && c.Decision == "move":
 		if err := s.moveOrphan(ctx, tx, by, e, c); err != nil {
 			return err

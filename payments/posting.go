@@ -42,6 +42,7 @@ var behind = map[ledger.Kind][]state.FactKind{
 	ledger.ManualReversed: {state.Reversed},
 	ledger.RefundOutside:  {state.GivenBack, state.GivenBackUndone},
 	ledger.Moved:          {state.MovedOut, state.MovedIn, state.MoveUndone},
+	ledger.NotOurs:        {state.Resolved, state.Unresolved},
 	ledger.WriteOff:       {state.Resolved, state.Unresolved},
 }
 

@@ -110,7 +110,7 @@ func refundable(p state.Picture, r RefundRequest) (state.AttemptPicture, error) 
 	var most int64
 	for i := len(p.Attempts) - 1; i >= 0; i-- {
 		a := p.Attempts[i]
-		if a.Status != state.AttemptPaid || a.Captured.Currency != r.Amount.Currency || (r.Attempt != "" && r.Attempt != a.ID) {
+		if a.Status != state.AttemptPaid || a.NotOurs || a.Captured.Currency != r.Amount.Currency || (r.Attempt != "" && r.Attempt != a.ID) {
 			continue
 		}
 		held := a.Captured.Minor - a.Refunded - a.Moved

@@ -228,7 +228,8 @@ func actView(a payments.Act, w caller) api.Act {
 	case state.Received:
 		kind = api.ActKindPayment
 	}
-	return api.Act{Id: a.Ref, Kind: kind, Method: given(a.Evidence.Method), Amount: api.Money{Minor: a.Minor, Currency: a.Currency},
+	came := a.Kind == state.MovedIn
+	return api.Act{Came: &came, Id: a.Ref, Kind: kind, Method: given(a.Evidence.Method), Amount: api.Money{Minor: a.Minor, Currency: a.Currency},
 		InvoiceId: a.InvoiceID.String(), InvoiceNumber: a.InvoiceNumber, DealId: a.DealID, By: string(a.Evidence.By), Reason: a.Evidence.Reason,
 		Reference: a.Evidence.Reference, At: a.At.UTC(), Undone: a.Undone, MayUndo: !a.Undone && w.by.Role.Allows(a.Undoer())}
 }

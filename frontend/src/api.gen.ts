@@ -1182,7 +1182,7 @@ export interface components {
         Decision: {
             id: string;
             undone: boolean;
-            /** @description accept, write_off */
+            /** @description accept, not_ours, write_off */
             decision: string;
             /** @description of the payment that it is about */
             amount?: components["schemas"]["Money"];
@@ -1200,9 +1200,11 @@ export interface components {
             /** @description of the decision, the move, the payment or the refund */
             id: string;
             /** @enum {string} */
-            kind: "accept" | "write_off" | "move" | "payment" | "given_back";
+            kind: "accept" | "not_ours" | "write_off" | "move" | "payment" | "given_back";
             /** @description of a payment or a refund */
             method?: string;
+            /** @description of a move: the money named no invoice and came to this one */
+            came?: boolean;
             amount: components["schemas"]["Money"];
             invoice_id: string;
             invoice_number: string;
@@ -1252,7 +1254,7 @@ export interface components {
         };
         Exception: {
             id: string;
-            /** @description wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked */
+            /** @description wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked */
             kind: string;
             deal_id: string;
             invoice_id: string | null;

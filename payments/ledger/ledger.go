@@ -6,7 +6,11 @@
 // much of the claims was settled.
 package ledger
 
-import "github.com/dealpay/dealpay/payments/state"
+import (
+	"slices"
+
+	"github.com/dealpay/dealpay/payments/state"
+)
 
 // Account is where money is, or why. Debits are positive.
 type Account string
@@ -20,7 +24,7 @@ const (
 	// in paid. Refunds do not touch it: they add to history and take nothing away.
 	Receivable Account = "receivable"
 	// Unmatched is credited with money that cannot be set against a claim, whatever a person decides, until it goes back:
-	// of another currency than the invoice's, or of no attempt of ours.
+	// of another currency than the invoice's, of no attempt of ours, or another merchant's, as a person said.
 	Unmatched Account = "unmatched"
 	// Transfers is money that a person moved from one invoice to another. Each of the two posts its own side, so over the
 	// tenant it holds nothing.
@@ -59,6 +63,7 @@ const (
 	ChargebackLost Kind = "chargeback_lost"
 	Manual         Kind = "manual" // received outside, recorded by a person
 	ManualReversed Kind = "manual_reversed"
+	NotOurs        Kind = "not_ours" // a person said that it is another merchant's
 	WriteOff       Kind = "write_off"
 	Fee            Kind = "fee"
 	Payout         Kind = "payout"
@@ -126,7 +131,7 @@ func Post(currency string, before, after state.Picture) []Transaction {
 func received(currency string, p state.Picture) int64 {
 	minor := p.Paid - p.MovedIn
 	for _, a := range p.Attempts {
-		if a.Status == state.AttemptPaid && a.Captured.Currency == currency {
+		if a.Status == state.AttemptPaid && !a.NotOurs && a.Captured.Currency == currency {
 			minor -= a.Captured.Minor - a.Moved
 		}
 	}
@@ -148,6 +153,8 @@ func takenBy(currency string, a state.AttemptPicture) taken {
 
 // until is what an attempt's money did between two pictures.
 func (t taken) until(next taken) []Transaction {
+	whose := difference(t.all(), t.of(next.NotOurs).all())
+	t = t.of(next.NotOurs)
 	disputed := Chargeback
 	switch {
 	case next.Lost > t.Lost:
@@ -156,6 +163,7 @@ func (t taken) until(next taken) []Transaction {
 		disputed = ChargebackWon
 	}
 	return []Transaction{
+		{NotOurs, next.ID, whose},
 		{Capture, next.ID, difference(t.capture(), next.capture())},
 		{Refund, next.ID, difference(t.refund(), next.refund())},
 		{RefundOutside, next.ID, difference(t.given(), next.given())},
@@ -171,24 +179,42 @@ func (t taken) money(minor int64) state.Money {
 
 // claim is the account that captured money is credited to.
 func (t taken) claim() Account {
-	if t.Captured.Currency == t.currency {
+	if t.Captured.Currency == t.currency && !t.NotOurs {
 		return Receivable
 	}
 	return Unmatched
 }
 
+// gone is the account of money that went back; what was another merchant's is then matched.
+func (t taken) gone(account Account) Account {
+	if t.NotOurs {
+		return Unmatched
+	}
+	return account
+}
+
+// of is the same money, ours or not.
+func (t taken) of(notOurs bool) taken {
+	t.NotOurs = notOurs
+	return t
+}
+
+func (t taken) all() []Entry {
+	return slices.Concat(t.capture(), t.refund(), t.given(), t.move(), t.dispute())
+}
+
 func (t taken) capture() []Entry { return move(t.money(t.Captured.Minor), Acquirer, t.claim()) }
 
 func (t taken) refund() []Entry {
-	return move(t.money(t.Refunded-t.Lost-t.Given), CustomerRefunds, Acquirer)
+	return move(t.money(t.Refunded-t.Lost-t.Given), t.gone(CustomerRefunds), Acquirer)
 }
 
-func (t taken) given() []Entry { return move(t.money(t.Given), CustomerRefunds, Cash) }
+func (t taken) given() []Entry { return move(t.money(t.Given), t.gone(CustomerRefunds), Cash) }
 
 func (t taken) move() []Entry { return move(t.money(t.Moved), t.claim(), Transfers) }
 
 func (t taken) dispute() []Entry {
-	return append(move(t.money(t.Disputed), Disputes, Acquirer), move(t.money(t.Lost), Chargebacks, Acquirer)...)
+	return append(move(t.money(t.Disputed), Disputes, Acquirer), move(t.money(t.Lost), t.gone(Chargebacks), Acquirer)...)
 }
 
 // Code is the currency as it stands in the ledger. What an acquirer did not name, or not by a code, is XXX: ISO 4217's

@@ -33,7 +33,7 @@ var anyFact = rapid.Custom(func(t *rapid.T) state.Fact {
 		Seq:      rapid.IntRange(1, 3).Draw(t, "seq"),
 		Status:   rapid.SampledFrom(append([]state.AttemptStatus{state.AttemptPaid, state.AttemptPaid}, state.AttemptStatuses...)).Draw(t, "status"),
 		Foreign:  rapid.Bool().Draw(t, "foreign"),
-		Decision: rapid.SampledFrom([]state.Decision{state.Accept, state.WriteOff}).Draw(t, "decision"),
+		Decision: rapid.SampledFrom([]state.Decision{state.Accept, state.NotOurs, state.WriteOff}).Draw(t, "decision"),
 	}
 })
 
@@ -79,9 +79,13 @@ func TestTheLedgerSaysWhatTheFoldSays(t *testing.T) {
 		require.Equal(t, p.Paid+p.Forgiven, -home(Receivable))
 		require.Equal(t, p.Refunded, home(CustomerRefunds)+home(Chargebacks))
 		require.Equal(t, p.Forgiven, home(WriteOffs))
-		var captured, back, disputed, lost, given, moved int64
+		var captured, back, disputed, lost, given, moved, unmatched, aside int64
 		for _, a := range p.Attempts {
 			if a.Status == state.AttemptPaid && a.Captured.Currency == owed.Currency {
+				if a.NotOurs {
+					unmatched += a.Captured.Minor - a.Moved - a.Refunded
+					a.Lost, aside = 0, aside+a.Captured.Minor-a.Moved
+				}
 				captured, back, disputed, lost = captured+a.Captured.Minor, back+a.Refunded, disputed+a.Disputed, lost+a.Lost
 				given, moved = given+a.Given, moved+a.Moved
 			}
@@ -90,8 +94,8 @@ func TestTheLedgerSaysWhatTheFoldSays(t *testing.T) {
 		require.Equal(t, disputed, home(Disputes))
 		require.Equal(t, lost, home(Chargebacks))
 		require.Equal(t, p.MovedIn-moved, home(Transfers))
-		require.Equal(t, p.Paid-(captured-moved)-p.MovedIn-given, home(Cash))
-		require.Zero(t, home(Unmatched))
+		require.Equal(t, p.Paid+aside-(captured-moved)-p.MovedIn-given, home(Cash))
+		require.Equal(t, unmatched, -home(Unmatched))
 		for b := range held {
 			if b.currency != owed.Currency {
 				require.NotContains(t, []Account{Receivable, WriteOffs}, b.account)
@@ -118,6 +122,7 @@ func TestEachChangeHasItsTransaction(t *testing.T) {
 		return state.Fact{Kind: kind, At: noon, Attempt: "a", Ref: "d", Amount: m}
 	}
 	resolved := state.Fact{Kind: state.Resolved, At: noon, Attempt: "a", Decision: state.WriteOff}
+	alien := state.Fact{Kind: state.Resolved, At: noon, Attempt: "a", Decision: state.NotOurs}
 	for _, c := range []struct {
 		name  string
 		facts []state.Fact // the last one is the change
@@ -146,6 +151,9 @@ func TestEachChangeHasItsTransaction(t *testing.T) {
 			[]Transaction{Move(RefundOutside, "a", amd(30_000), CustomerRefunds, Cash)}},
 		{"its undoing", []state.Fact{start, paid(owed), about(state.GivenBack, amd(30_000)), about(state.GivenBackUndone, state.Money{})},
 			[]Transaction{Move(RefundOutside, "a", amd(-30_000), CustomerRefunds, Cash)}},
+		{"money that is not ours", []state.Fact{start, paid(owed), about(state.RefundTotal, amd(30_000)), alien},
+			[]Transaction{{NotOurs, "a", []Entry{{Receivable, owed}, {Unmatched, amd(-70_000)}, {CustomerRefunds, amd(-30_000)}}}}},
+		{"and goes back", []state.Fact{start, paid(owed), alien, about(state.RefundTotal, owed)}, []Transaction{Move(Refund, "a", owed, Unmatched, Acquirer)}},
 		{"money moved to another invoice", []state.Fact{start, paid(owed), about(state.MovedOut, amd(30_000))},
 			[]Transaction{Move(Moved, "a", amd(30_000), Receivable, Transfers)}},
 		{"money of another currency moved", []state.Fact{start, paid(usd(500)), about(state.MovedOut, usd(500))},

@@ -59,6 +59,7 @@ type Decision string
 // The decisions. Refunding needs no decision of its own: the review ends when the money went back.
 const (
 	Accept   Decision = "accept"    // it counts for what it is
+	NotOurs  Decision = "not_ours"  // it is another merchant's, and counts for nothing
 	WriteOff Decision = "write_off" // it counts, and what is missing is forgiven
 )
 
@@ -110,6 +111,7 @@ type AttemptPicture struct {
 	Disputed int64 // what disputes that are not decided yet are about, minor units of Captured's currency
 	Given    int64 // of Refunded: by transfer or cash, past the acquirer
 	Moved    int64 // of Captured: counts for another invoice
+	NotOurs  bool  // a person said that it is another merchant's: none of it counts
 	Voided   bool  // the acquirer undid the whole payment after it had taken it
 	PaidAt   time.Time
 
@@ -309,7 +311,7 @@ func (t *tally) count(p *Picture) (counted, back int64, forgiven bool) {
 	counted += t.movedIn(p)
 	for _, a := range byPayment(p.Attempts) {
 		p.Authorized = p.Authorized || a.Status == Authorized
-		if a.Status != AttemptPaid {
+		if a.Status != AttemptPaid || a.NotOurs {
 			continue
 		}
 		kind, stays := t.review(a, counted), a.Captured.Minor-a.Moved

@@ -65,6 +65,7 @@ func (t *tally) beside() {
 	}
 	for _, a := range t.attempts {
 		a.Moved = min(a.Moved, max(a.Captured.Minor, 0))
+		a.NotOurs = a.decision == NotOurs
 		told := a.Refunded - a.Given - a.Lost
 		a.Voided = a.undone && a.Status == AttemptPaid && told >= a.Captured.Minor
 	}

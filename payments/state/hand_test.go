@@ -65,6 +65,17 @@ func TestTheTimeOfARefundIsThatOfTheNewestThatStands(t *testing.T) {
 	require.Zero(t, Fold(owed, append(facts, regained("a", "r"), regained("a", "s"))).RefundedAt)
 }
 
+func TestMoneyThatIsNotOursCountsForNothing(t *testing.T) {
+	alien := []Fact{started("a", 1), foreign(paid("a", 10, owed))}
+	with := func(more ...Fact) []Fact { return append(append([]Fact{}, alien...), more...) }
+	check(t, looks{ManualReview, 100_000, 0, 100_000, []ReviewKind{WrongMerchant}}, alien...)
+	check(t, looks{AwaitingPayment, 0, 0, 100_000, nil}, with(resolved("a", NotOurs))...)
+	check(t, looks{Paid, 100_000, 0, 0, nil}, with(resolved("a", NotOurs), started("b", 2), paid("b", 20, owed))...)
+	check(t, looks{AwaitingPayment, 0, 0, 100_000, nil}, with(resolved("a", NotOurs), back("a", 20, owed))...)
+	check(t, looks{ManualReview, 100_000, 0, 100_000, []ReviewKind{WrongMerchant}}, with(resolved("a", NotOurs), unresolved("a"))...)
+	require.Zero(t, Fold(owed, with(resolved("a", NotOurs))).PaidAt)
+}
+
 func TestAPaymentTheBankUndidIsMarked(t *testing.T) {
 	facts := []Fact{started("a", 1), paid("a", 10, owed), back("a", 20, owed)}
 	require.False(t, Fold(owed, facts).Attempts[0].Voided, "a refund is no reversal")

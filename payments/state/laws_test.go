@@ -23,7 +23,7 @@ func anyFact(kinds ...FactKind) *rapid.Generator[Fact] {
 		f.Seq = rapid.IntRange(1, 3).Draw(t, "seq")
 		f.Status = rapid.SampledFrom(AttemptStatuses).Draw(t, "status")
 		f.Foreign = rapid.Bool().Draw(t, "foreign")
-		f.Decision = rapid.SampledFrom([]Decision{Accept, WriteOff}).Draw(t, "decision")
+		f.Decision = rapid.SampledFrom([]Decision{Accept, NotOurs, WriteOff}).Draw(t, "decision")
 		return f
 	})
 }
@@ -109,7 +109,7 @@ func TestMoneyOnlyGrowsUntilAPersonReverses(t *testing.T) {
 		more := anyFact().Draw(t, "more")
 		// An acquirer takes one attempt's money in one currency, and a dispute or a person's deed has one currency, too; two would
 		// be contradicting evidence, not more of it.
-		if more.Kind == Reversed || more.Kind == RefundFailed || more.Kind == GivenBackUndone || more.Kind == MovedOut || more.Kind == MoveUndone || more.Kind == Observed && !sameCurrency(facts, more) ||
+		if more.Kind == Reversed || more.Kind == RefundFailed || more.Kind == Resolved && more.Decision == NotOurs || more.Kind == GivenBackUndone || more.Kind == MovedOut || more.Kind == MoveUndone || more.Kind == Observed && !sameCurrency(facts, more) ||
 			slices.ContainsFunc(facts, func(f Fact) bool {
 				return f.Ref == more.Ref && (more.Kind == Received || f.Kind == more.Kind && f.Amount.Currency != more.Amount.Currency)
 			}) {

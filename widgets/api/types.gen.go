@@ -16,6 +16,7 @@ const (
 	ActKindAccept    ActKind = "accept"
 	ActKindGivenBack ActKind = "given_back"
 	ActKindMove      ActKind = "move"
+	ActKindNotOurs   ActKind = "not_ours"
 	ActKindPayment   ActKind = "payment"
 	ActKindWriteOff  ActKind = "write_off"
 )
@@ -28,6 +29,8 @@ func (e ActKind) Valid() bool {
 	case ActKindGivenBack:
 		return true
 	case ActKindMove:
+		return true
+	case ActKindNotOurs:
 		return true
 	case ActKindPayment:
 		return true
@@ -828,7 +831,10 @@ type Act struct {
 	Amount Money     `json:"amount"`
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
-	DealId string    `json:"deal_id"`
+
+	// Came of a move: the money named no invoice and came to this one
+	Came   *bool  `json:"came,omitempty"`
+	DealId string `json:"deal_id"`
 
 	// Id of the decision, the move, the payment or the refund
 	Id            string  `json:"id"`
@@ -999,7 +1005,7 @@ type Decision struct {
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`
 
-	// Decision accept, write_off
+	// Decision accept, not_ours, write_off
 	Decision  string `json:"decision"`
 	Id        string `json:"id"`
 	Reason    string `json:"reason"`
@@ -1032,7 +1038,7 @@ type Exception struct {
 	InvoiceId     *string  `json:"invoice_id"`
 	InvoiceNumber string   `json:"invoice_number"`
 
-	// Kind wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked
+	// Kind wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked
 	Kind string `json:"kind"`
 
 	// Reserved decisions that need another role
