@@ -93,7 +93,7 @@ func (s *Service) quote(ctx context.Context, tx *tenants.Tx, in NewInvoice) (quo
 	if err != nil {
 		return quote{}, err
 	}
-	unit, err := s.unit(ctx, tx, in.Pipeline, currency, in.Acquirer)
+	unit, err := s.unit(ctx, tx, in.Pipeline, currency, in.Acquirer, 0)
 	if err != nil {
 		return quote{}, err
 	}
@@ -133,7 +133,7 @@ func (s *Service) rounded(ctx context.Context, tx *tenants.Tx, in Invoice, claim
 	if err != nil {
 		return Money{}, err
 	}
-	unit, err := s.unit(ctx, tx, in.Pipeline, in.Currency, in.Acquirer)
+	unit, err := s.unit(ctx, tx, in.Pipeline, in.Currency, in.Acquirer, 0)
 	if err != nil {
 		return Money{}, err
 	}

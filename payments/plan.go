@@ -135,7 +135,7 @@ func (s *Service) shares(ctx context.Context, tx *tenants.Tx, in NewPlan) ([]quo
 	if err != nil {
 		return nil, err
 	}
-	unit, err := s.unit(ctx, tx, in.Pipeline, whole.charge.Currency, in.Acquirer)
+	unit, err := s.unit(ctx, tx, in.Pipeline, whole.charge.Currency, in.Acquirer, whole.charge.Minor)
 	if err != nil {
 		return nil, err
 	}

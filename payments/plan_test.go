@@ -85,6 +85,29 @@ func TestDepositAndRemainderAreOneBalance(t *testing.T) {
 	require.Equal(t, state.AwaitingPayment, d.Balance.Status)
 }
 
+func TestAFractionIsDividedWhereOneAcquirerTakesIt(t *testing.T) {
+	s := newShop(t)
+	s.Providers["coarse"] = drams{s.Till}
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "coarse", map[string]string{"key": "k"}, false))
+	divide := func(deal string, minor int64, acquirer string) (parts []int64, err error) {
+		plan := payments.NewPlan{NewInvoice: s.request(deal, tilltest.AMD(minor)), Parts: []payments.Share{{Percent: "50"}, {}}}
+		plan.Acquirer = acquirer
+		made, err := s.Plan(t.Context(), s.ID, s.By, plan)
+		for _, in := range made {
+			parts = append(parts, in.Minor)
+		}
+		return parts, err
+	}
+	parts, err := divide("1", 10_050, "")
+	require.NoError(t, err)
+	require.Equal(t, []int64{5_025, 5_025}, parts, "100.50 dram: whoever takes whole ones only is left out")
+	parts, err = divide("2", 10_100, "")
+	require.NoError(t, err)
+	require.Equal(t, []int64{5_100, 5_000}, parts, "each of them can take each part")
+	_, err = divide("3", 10_050, "coarse")
+	require.Error(t, err)
+}
+
 func TestInstalmentsAreDueInOrder(t *testing.T) {
 	s := newShop(t)
 	due := func(days int) *time.Time {

@@ -67,25 +67,32 @@ func (s *Service) route(ctx context.Context, tx *tenants.Tx, pipeline string, am
 }
 
 // unit is the smallest amount, in minor units, that every acquirer for this currency can take: a whole unit when one of
-// them refuses fractions. Error: ErrNoAcquirer when none takes the currency.
-func (s *Service) unit(ctx context.Context, tx *tenants.Tx, pipeline, currency, acquirer string) (int64, error) {
+// them refuses fractions. Where the whole is known (not 0) and some can take it, the others are left out. Error: ErrNoAcquirer
+// when none takes the currency.
+func (s *Service) unit(ctx context.Context, tx *tenants.Tx, pipeline, currency, acquirer string, whole int64) (int64, error) {
 	list, err := s.candidates(ctx, tx, pipeline, currency, acquirer)
 	if err != nil {
 		return 0, err
 	}
-	unit, found := int64(1), false
+	unit, found, fine := int64(1), false, false
 	for _, l := range list {
 		d := s.Providers[l.Acquirer].Describe()
 		if len(d.Currencies) > 0 && !slices.Contains(d.Currencies, currency) {
 			continue
 		}
 		found = true
-		if exponent, ok := state.Exponent(currency); ok && d.WholeUnits {
+		exponent, ok := state.Exponent(currency)
+		if ok && d.WholeUnits {
 			unit = power(exponent).Int64()
+		} else {
+			fine = true
 		}
 	}
 	if !found {
 		return 0, ErrNoAcquirer
+	}
+	if fine && whole%unit != 0 {
+		unit = 1
 	}
 	return unit, nil
 }

@@ -390,6 +390,19 @@ test('money is moved to another invoice by choosing it', async () => {
   expect(posts()[0]?.body).toEqual({decision: 'move', reason: 'Meant for the other', invoice: 'i9'})
 })
 
+test('a decision may name the document that stands behind it', async () => {
+  for (const decision of ['accept', 'not_ours', 'write_off', 'refunded', 'not_refunded']) {
+    calls = []
+    const {at, page} = await show(card({...cards.needs?.deal, exceptions: [{...(cards.needs as CardView).deal.exceptions[0], decisions: [decision]}]} as never))
+    await click(page, 'decision-' + decision)
+    await at('reason').setValue('Seen')
+    await at('reference').setValue('line 7')
+    await page.find('form.ask').trigger('submit')
+    await flushPromises()
+    expect(posts()[0]?.body).toEqual({decision, reason: 'Seen', reference: 'line 7'})
+  }
+})
+
 test('what another role decides is named, and whoever asked for a refund does not approve it', async () => {
   const manager = await show(cards.manager ?? null)
   expect(manager.at('decision-refund').exists()).toBe(false)

@@ -131,7 +131,7 @@ test('a register is looked into before anybody says how it is read', () => {
 })
 
 test('a move names the other invoice, and money given back by hand its way and its reference', async () => {
-  const e = {id: 'e1', kind: 'wrong_amount', deal_id: '4', invoice_id: 'i', invoice_number: 'D-1', since: '2026-03-10T08:00:00Z', amount: {minor: 9000000, currency: 'AMD'}, what_happened: 'Another amount came.', what_to_do: 'Decide.', decisions: ['move', 'refund_outside', 'refunded']}
+  const e = {id: 'e1', kind: 'wrong_amount', deal_id: '4', invoice_id: 'i', invoice_number: 'D-1', since: '2026-03-10T08:00:00Z', amount: {minor: 9000000, currency: 'AMD'}, what_happened: 'Another amount came.', what_to_do: 'Decide.', decisions: ['move', 'refund_outside', 'refunded', 'write_off']}
   answer = (method, path) => ({items: path === '/exceptions' && method === 'GET' ? [e] : [], next: null})
   const {at, text, click, submit} = await show(Exceptions)
   expect(text()).toContain('90,000 ֏')
@@ -146,6 +146,13 @@ test('a move names the other invoice, and money given back by hand its way and i
   await at('reason').setValue('asked for cash')
   await submit()
   expect(writes()[1]?.body).toEqual({decision: 'refund_outside', reason: 'asked for cash', method: 'transfer', reference: 'order 5'})
+  for (const [decision, reference] of [['refunded', ' line 7 '], ['write_off', '']]) {
+    await click('decision-' + decision)
+    await at('reference').setValue(reference)
+    await at('reason').setValue('on the statement')
+    await submit()
+  }
+  expect(writes().slice(2).map(w => w.body)).toEqual([{decision: 'refunded', reason: 'on the statement', reference: 'line 7'}, {decision: 'write_off', reason: 'on the statement'}])
 })
 
 test('a role is given after the page has said what changes', async () => {
