@@ -292,6 +292,7 @@ func TestAStrangersNoticeOrOpeningIsRefused(t *testing.T) {
 		{"a signature of tomorrow", hook, body, sign(demo.VposSecret, now.Add(24*time.Hour)), 401, "notice_forged"},
 		{"no notice", hook, "hello", nil, 400, "notice_unreadable"},
 		{"a notice of nothing", hook, "{}", nil, 400, "notice_unreadable"},
+		{"a notice of the longest size, and unreadable", hook, strings.Repeat("x", 64<<10), nil, 400, "notice_unreadable"},
 		{"a notice without end", hook, strings.Repeat("x", 64<<10+1), nil, 413, "too_large"},
 	} {
 		got := s.send(post, w.address, w.body, w.headers...)

@@ -75,7 +75,7 @@ func (p *carrier) mood(l letter, asked bool) string {
 	}
 	mood := moods[p.dice.IntN(len(moods))]
 	if what := l.url + string(l.body); mood == "lost" || mood == "held" {
-		if p.missing[what]++; p.missing[what] > 3 && !asked { // an acquirer tries seven times
+		if p.missing[what]++; p.missing[what] > 3 && !asked { // an acquirer tries at least four times
 			mood = "fair"
 		}
 	}
