@@ -22,8 +22,12 @@ import (
 // misbehave orders a fault of the double now and then.
 func (s *storm) misbehave() {
 	if s.chance(6) && len(s.paths) > 0 {
-		kinds := []standintest.Kind{standintest.DropAfterCommit, standintest.DropAfterCommit, standintest.Down, standintest.Throttle, standintest.HTMLError, standintest.HTMLPage, standintest.Truncated}
-		s.fault(standintest.Fault{Kind: kinds[s.dice.IntN(len(kinds))], Match: s.paths[s.dice.IntN(len(s.paths))]})
+		kinds := []standintest.Kind{standintest.DropAfterCommit, standintest.DropAfterCommit, standintest.Down, standintest.Throttle, standintest.HTMLError, standintest.HTMLPage, standintest.Truncated, standintest.Slow}
+		f := standintest.Fault{Kind: kinds[s.dice.IntN(len(kinds))], Match: s.paths[s.dice.IntN(len(s.paths))]}
+		if f.Kind == standintest.Slow { // it begins its work when we have gone away
+			f.MS = 60_000
+		}
+		s.fault(f)
 	}
 	if s.chance(15) {
 		kinds := []standintest.Kind{standintest.Duplicate, standintest.Reorder, standintest.Forge}

@@ -92,7 +92,7 @@ func newStorm(t *testing.T, key string, seed uint64) *storm {
 	t.Cleanup(bank.Close)
 	bank.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.page = bank.URL
-	s.Now, s.HTTP = now, &http.Client{Timeout: 10 * time.Second}
+	s.Now, s.HTTP = now, &http.Client{Timeout: 2 * time.Second} // real time, which a slow double makes us wait
 	s.Providers = map[string]payments.Provider{key: s.provider(bank.URL)}
 	s.post.hooks = hooks.Handler(s.Service, now, slog.New(slog.DiscardHandler))
 	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, key, s.credentials, true))

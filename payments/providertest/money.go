@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"errors"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -179,7 +180,7 @@ func (s *suite) refundByBank() {
 // opened; it never makes a second one.
 func (s *suite) startLost() {
 	o := s.order()
-	s.fault(standintest.Fault{Kind: standintest.DropAfterCommit})
+	s.fault(standintest.Fault{Kind: standintest.DropAfterCommit, Match: s.StartPath})
 	_, err := s.Provider.Start(s.Context(), s.Connection, o)
 	if _, teller := s.Provider.(payments.Teller); teller && err == nil {
 		s.Skip("starting asks the acquirer nothing")
@@ -193,6 +194,63 @@ func (s *suite) startLost() {
 	o.ProviderRef = checkout.ProviderRef
 	s.pay(s.url(checkout), "paid")
 	require.Equal(s, o.Amount, s.look(o).Captured)
+}
+
+// slow lets the acquirer begin its work on a call only when we have stopped waiting for it. It returns what ends that.
+func (s *suite) slow(match string) (patient func()) {
+	connection := s.Connection
+	hasty := *connection.HTTP
+	hasty.Timeout = 300 * time.Millisecond
+	s.Connection.HTTP = &hasty
+	s.fault(standintest.Fault{Kind: standintest.Slow, Match: match, MS: 60_000}) // the wait ends when the connection does
+	return func() { s.Connection = connection }
+}
+
+// becomes waits until the acquirer's work is done.
+func (s *suite) becomes(done func() bool) {
+	s.Helper()
+	require.Eventually(s, done, 5*time.Second, 5*time.Millisecond)
+}
+
+// startSlow opens an order after we went away: nobody is told of a page, and starting again makes no second order.
+func (s *suite) startSlow() {
+	if _, teller := s.Provider.(payments.Teller); teller {
+		s.Skip("starting asks the acquirer nothing")
+	}
+	o := s.order()
+	patient := s.slow(s.StartPath)
+	_, err := s.Provider.Start(s.Context(), s.Connection, o)
+	require.ErrorIs(s, err, payments.ErrUnavailable)
+	s.becomes(func() bool { return len(s.books()) == 1 })
+	patient()
+	checkout, err := s.Provider.Start(s.Context(), s.Connection, o)
+	require.Len(s, s.books(), 1, "one order")
+	if errors.Is(err, payments.ErrStarted) {
+		return
+	}
+	require.NoError(s, err)
+	o.ProviderRef = checkout.ProviderRef
+	s.pay(s.url(checkout), "paid")
+	require.Equal(s, o.Amount, s.look(o).Captured)
+}
+
+// refundSlow moves the money after we went away: nobody knows, and a look settles it.
+func (s *suite) refundSlow() {
+	refunder := s.refunder()
+	if refunder == nil {
+		s.Skip("this acquirer refunds only by hand")
+	}
+	o, _ := s.bought("paid")
+	patient := s.slow(s.RefundPath)
+	require.ErrorIs(s, s.give(refunder, o, "s-"+o.Attempt, o.Amount.Minor), payments.ErrUnknown)
+	patient()
+	s.becomes(func() bool { _, refunded := s.entry(o); return refunded > 0 })
+	require.Equal(s, o.Amount.Minor, s.look(o).Refunded.Minor)
+	if err := s.give(refunder, o, "s-"+o.Attempt, o.Amount.Minor); err != nil { // the key is known, or the money gone
+		require.ErrorIs(s, err, payments.ErrRefused)
+	}
+	_, refunded := s.entry(o)
+	require.Equal(s, o.Amount.Minor, refunded, "once")
 }
 
 func (s *suite) down() {

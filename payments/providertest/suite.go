@@ -38,6 +38,9 @@ type Fixture struct {
 	Lacks []string
 	// RefundPath is part of the path of the call that gives a whole payment back; "efund" when empty.
 	RefundPath string
+	// StartPath is what the faults know the call by that opens an order, where a start asks something else before; empty
+	// where it makes one call.
+	StartPath string
 	// BareStart says that the answer to a start is a bare number, the half of which cannot be told from a whole one.
 	BareStart bool
 	// Dated says that notices carry their time, so that an old one is not authentic.
@@ -59,6 +62,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		"a refund whose answer is lost":              (*suite).refundLost,
 		"refunds made by the bank are seen":          (*suite).refundByBank,
 		"a start whose answer is lost":               (*suite).startLost,
+		"a start that takes longer than we wait":     (*suite).startSlow,
+		"a refund that takes longer than we wait":    (*suite).refundSlow,
 		"an acquirer that is down":                   (*suite).down,
 		"an answer that cannot be read":              (*suite).unreadable,
 		"a refund whose answer cannot be read":       (*suite).refundUnreadable,
@@ -185,19 +190,26 @@ func (s *suite) post(name string, in any) (status int, answer string) {
 
 func (s *suite) lacks(outcome string) bool { return slices.Contains(s.Lacks, outcome) }
 
-// entry is this order's line in the double's books.
-func (s *suite) entry(o payments.Order) (captured, refunded int64) {
+// line is what the double's books say of one order.
+type line struct {
+	Ref      string `json:"ref"`
+	Captured int64  `json:"captured_minor"`
+	Refunded int64  `json:"refunded_minor"`
+}
+
+func (s *suite) books() (lines []line) {
 	s.Helper()
 	res, err := http.Get(s.Control + "/_control/books")
 	require.NoError(s, err)
 	defer res.Body.Close()
-	var books []struct {
-		Ref      string `json:"ref"`
-		Captured int64  `json:"captured_minor"`
-		Refunded int64  `json:"refunded_minor"`
-	}
-	require.NoError(s, json.NewDecoder(res.Body).Decode(&books))
-	for _, line := range books {
+	require.NoError(s, json.NewDecoder(res.Body).Decode(&lines))
+	return lines
+}
+
+// entry is this order's line in the double's books.
+func (s *suite) entry(o payments.Order) (captured, refunded int64) {
+	s.Helper()
+	for _, line := range s.books() {
 		if line.Ref == o.ProviderRef {
 			return line.Captured, line.Refunded
 		}

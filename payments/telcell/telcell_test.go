@@ -89,7 +89,7 @@ func TestTheProviderPassesTheSuite(t *testing.T) {
 			providertest.Run(t, func(t *testing.T) providertest.Fixture {
 				double, server, p := shop(t, cfg)
 				f := providertest.Fixture{Provider: p, Connection: connection(shopKey), Bad: connection("wrong"), Control: server.URL, Order: order,
-					Hook: double.SetResult, Private: private, Lacks: []string{"authorized"}, RefundPath: "cancel_bill", BareStart: true}
+					Hook: double.SetResult, Private: private, Lacks: []string{"authorized"}, RefundPath: "cancel_bill", StartPath: " bill", BareStart: true}
 				if !cfg.PartialRefunds {
 					f.Lacks = append(f.Lacks, "bank_refund")
 				}
