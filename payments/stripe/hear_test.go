@@ -2,7 +2,9 @@ package stripe_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +93,74 @@ func TestOnlyAGoodSignatureIsAuthentic(t *testing.T) {
 	heard, err = stripe.New(stripe.Config{Now: func() time.Time { return sentAt }}).Hear(connection(key), notice(event, good, time.Time{}))
 	require.NoError(t, err)
 	require.True(t, heard.Authentic)
+}
+
+// TestARepeatedEventKeepsItsKey lets the double send events again, in another order and with other dates of the signature.
+func TestARepeatedEventKeepsItsKey(t *testing.T) {
+	for name, cfg := range map[string]stripetest.Config{"one secret": {}, "a secret that is rotated": {OldWebhookSecret: oldSecret}} {
+		t.Run(name, func(t *testing.T) {
+			var clock func() time.Time
+			cfg.Dates = func() time.Time { return clock() }
+			double, server, p := account(t, cfg)
+			clock = double.Control.Clock.Now
+			got, status := make(chan payments.Notice, 16), make(chan int, 16)
+			hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				got <- payments.Notice{Method: r.Method, Header: r.Header.Clone(), Body: body, ReceivedAt: clock()}
+				select {
+				case code := <-status:
+					w.WriteHeader(code)
+				case <-r.Context().Done():
+				}
+			}))
+			t.Cleanup(hook.Close)
+			double.SetWebhook(hook.URL)
+			pay := func() payments.Order {
+				o, checkout := started(t, p, order())
+				control(t, server, "pay", `{"url":"`+checkout.URL+`"}`)
+				return o
+			}
+			next := func(o payments.Order, answer int) (n payments.Notice, id string) {
+				t.Helper()
+				status <- answer
+				n = <-got
+				heard, err := p.Hear(connection(key), n)
+				require.NoError(t, err)
+				require.True(t, heard.Authentic)
+				require.Equal(t, o.Reference, heard.Reference)
+				require.NotEmpty(t, heard.Key)
+				return n, heard.Key
+			}
+
+			o := pay()
+			first, id := next(o, http.StatusServiceUnavailable)
+			require.Eventually(t, double.Control.Idle, 5*time.Second, time.Millisecond)
+			double.Control.Clock.Advance(6 * time.Second)
+			again, same := next(o, http.StatusOK)
+			require.Equal(t, id, same)
+			require.Equal(t, first.Body, again.Body)
+			require.NotEqual(t, first.Header, again.Header, "signed anew")
+			again.Header = first.Header
+			again.ReceivedAt = again.ReceivedAt.Add(time.Hour)
+			stale, err := p.Hear(connection(key), again)
+			require.NoError(t, err)
+			require.Empty(t, stale.Key, "an old date is no repetition")
+
+			control(t, server, "faults", `{"kind":"duplicate"}`)
+			o = pay()
+			_, once := next(o, http.StatusOK)
+			_, twice := next(o, http.StatusOK)
+			require.Equal(t, once, twice)
+			require.NotEqual(t, id, once, "another event")
+
+			control(t, server, "faults", `{"kind":"reorder"}`)
+			late, early := pay(), pay()
+			_, before := next(early, http.StatusOK)
+			double.Control.Clock.Advance(2 * time.Second)
+			_, after := next(late, http.StatusOK)
+			require.NotEqual(t, before, after)
+		})
+	}
 }
 
 func TestAnEventNamesWhatIsOursAndNothingElse(t *testing.T) {

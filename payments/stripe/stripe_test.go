@@ -20,7 +20,7 @@ import (
 	"github.com/dealpay/dealpay/payments/stripe/stripetest"
 )
 
-const key, secret = "sk_test_9f8e7d6c", "whsec_1a2b3c4d"
+const key, secret, oldSecret = "sk_test_9f8e7d6c", "whsec_1a2b3c4d", "whsec_9z8y7x6w"
 
 var (
 	counter atomic.Int64
@@ -49,12 +49,16 @@ func account(t *testing.T, cfg stripetest.Config) (*stripetest.Server, *httptest
 }
 
 func TestTheProviderPassesTheSuite(t *testing.T) {
-	providertest.Run(t, func(t *testing.T) providertest.Fixture {
-		double, server, p := account(t, stripetest.Config{})
-		return providertest.Fixture{Provider: p, Connection: connection(key), Bad: connection("sk_test_wrong"), Control: server.URL,
-			Order: order, Hook: double.SetWebhook, Dated: true,
-			Private: []string{key, secret, "payer@example.com", "37400000000", "Test Buyer", "0002"}}
-	})
+	for name, cfg := range map[string]stripetest.Config{"one secret": {}, "a secret that is rotated": {OldWebhookSecret: oldSecret}} {
+		t.Run(name, func(t *testing.T) {
+			providertest.Run(t, func(t *testing.T) providertest.Fixture {
+				double, server, p := account(t, cfg)
+				return providertest.Fixture{Provider: p, Connection: connection(key), Bad: connection("sk_test_wrong"), Control: server.URL,
+					Order: order, Hook: double.SetWebhook, Dated: true,
+					Private: []string{key, secret, oldSecret, "payer@example.com", "37400000000", "Test Buyer", "0002"}}
+			})
+		})
+	}
 }
 
 func control(t *testing.T, server *httptest.Server, name, body string) map[string]any {
