@@ -333,6 +333,47 @@ func TestOnlyAPaymentInAuthenticationIsBusy(t *testing.T) {
 	}
 }
 
+// A whole amount stands in each answer, so that nothing but the status keeps a hold and an authentication from being money.
+func TestAStatusIsMoneyOnlyWhenItWasTaken(t *testing.T) {
+	for answer, want := range map[string]struct {
+		status   state.AttemptStatus // empty: nothing new
+		refunded int64
+	}{
+		`"ResponseCode":"00","OrderStatus":"0"`:                            {status: state.Pending},
+		`"ResponseCode":"00","OrderStatus":"1"`:                            {status: state.Authorized},
+		`"ResponseCode":"00","OrderStatus":"2"`:                            {status: state.AttemptPaid},
+		`"ResponseCode":"00","OrderStatus":"3"`:                            {status: state.AttemptCancelled, refunded: 1000},
+		`"ResponseCode":"00","OrderStatus":"4","RefundedAmount":4.0`:       {status: state.AttemptPaid, refunded: 400},
+		`"ResponseCode":"00","OrderStatus":"5"`:                            {status: state.Pending},
+		`"ResponseCode":"00","OrderStatus":5`:                              {status: state.Pending},
+		`"ResponseCode":"0-9000","ActionCode":"-9000","OrderStatus":"5"`:   {status: state.Pending},
+		`"ResponseCode":"0116","ActionCode":"116","OrderStatus":"6"`:       {status: state.AttemptFailed},
+		`"ResponseCode":"0-2013","ActionCode":"-2013","OrderStatus":"6"`:   {status: state.AttemptFailed},
+		`"ResponseCode":"0151018","ActionCode":"151018","OrderStatus":"6"`: {status: state.AttemptFailed},
+		`"ResponseCode":"0-2007","ActionCode":"-2007","OrderStatus":"6"`:   {status: state.AttemptExpired},
+		`"ResponseCode":"0151019","ActionCode":"151019","OrderStatus":"6"`: {},
+		`"ResponseCode":"550","OrderStatus":""`:                            {},
+		`"ResponseCode":"500","OrderStatus":""`:                            {},
+	} {
+		body := `{"OrderID":"2350301","Opaque":"att_01","MerchantId":"00000000","Currency":"051","ApprovedAmount":10.0,"DepositedAmount":10.0,` + answer + `}`
+		if strings.Contains(answer, "RefundedAmount") {
+			body = strings.Replace(body, `"DepositedAmount":10.0`, `"DepositedAmount":6.0`, 1)
+		}
+		o := order(1)
+		o.ProviderRef = "7F3C2B10-4D5E-4A6B-9C8D-1E2F3A4B5C6D"
+		seen, err := script(t, "GetPaymentDetails", http.StatusOK, body).Look(t.Context(), connection("p"), o)
+		providertest.Sane(t, seen, err)
+		if want.status == "" {
+			require.ErrorIs(t, err, payments.ErrNothingNew, answer)
+			continue
+		}
+		require.NoError(t, err, answer)
+		require.Equal(t, want.status, seen.Status, answer)
+		require.Equal(t, want.refunded, seen.Refunded.Minor, answer)
+		require.False(t, seen.Foreign, answer)
+	}
+}
+
 func TestStrangeDetailsProveNothing(t *testing.T) {
 	o := order(1)
 	o.ProviderRef = "A"

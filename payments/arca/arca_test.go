@@ -335,6 +335,53 @@ func TestEveryDocumentedAnswerIsUnderstood(t *testing.T) {
 	}
 }
 
+// A whole amount stands in each answer, so that nothing but the status keeps a hold and an authentication from being money.
+func TestAStatusIsMoneyOnlyWhenItWasTaken(t *testing.T) {
+	for answer, want := range map[string]struct {
+		status   state.AttemptStatus // empty: nothing new
+		refunded int64
+	}{
+		`"orderStatus":0,"actionCode":-100`:                      {status: state.Pending},
+		`"orderStatus":0,"actionCode":116`:                       {status: state.Pending}, // a card was declined, another may be tried
+		`"orderStatus":1,"actionCode":0`:                         {status: state.Authorized},
+		`"orderStatus":2,"actionCode":0`:                         {status: state.AttemptPaid},
+		`"orderStatus":3,"actionCode":0`:                         {status: state.AttemptCancelled, refunded: 1_500_000},
+		`"orderStatus":4,"actionCode":0,"refunds":400`:           {status: state.AttemptPaid, refunded: 400},
+		`"orderStatus":5,"actionCode":-9000`:                     {status: state.Pending},
+		`"orderStatus":5,"actionCode":0`:                         {status: state.Pending},
+		`"orderStatus":"5","actionCode":"0","errorCode":"0"`:     {status: state.Pending},
+		`"orderStatus":6,"actionCode":116`:                       {status: state.AttemptFailed},
+		`"orderStatus":6,"actionCode":-2007`:                     {status: state.AttemptExpired},
+		`"orderStatus":6,"actionCode":151019`:                    {},
+		`"orderStatus":6,"actionCode":151018`:                    {status: state.AttemptFailed},
+		`"orderStatus":6,"actionCode":424242`:                    {status: state.AttemptFailed}, // not documented
+		`"orderStatus":2,"actionCode":-2007`:                     {status: state.AttemptPaid},   // of the last card, not of the order
+		`"OrderStatus":5,"ErrorCode":"0","OrderNumber":"DP-1-1"`: {status: state.Pending},
+		`"OrderStatus":6,"ErrorCode":"2","OrderNumber":"DP-1-1"`: {status: state.AttemptFailed},
+		`"orderStatus":7,"actionCode":0`:                         {},
+		`"errorCode":6,"errorMessage":"Unregistered OrderId"`:    {},
+	} {
+		back, whole := "0", `"approvedAmount":1500000,"depositedAmount":1500000`
+		if rest, refunds, ok := strings.Cut(answer, `,"refunds":`); ok {
+			answer, back, whole = rest, refunds, `"approvedAmount":1500000,"depositedAmount":1499600`
+		}
+		body := `{"orderNumber":"DP-1-1","amount":1500000,"currency":"051","date":1790000000000,"paymentAmountInfo":{` + whole + `,"refundedAmount":` + back + `},` + answer + `}`
+		c := connection(password)
+		c.HTTP = providertest.Answer(http.StatusOK, body)
+		o := order(1)
+		o.ProviderRef = "32faa424-858a-4f22-92c5-a50a9cfe56dc"
+		seen, err := arca.New(arca.Config{}).Look(t.Context(), c, o)
+		providertest.Sane(t, seen, err)
+		if want.status == "" {
+			require.ErrorIs(t, err, payments.ErrNothingNew, answer)
+			continue
+		}
+		require.NoError(t, err, answer)
+		require.Equal(t, want.status, seen.Status, answer)
+		require.Equal(t, want.refunded, seen.Refunded.Minor, answer)
+	}
+}
+
 func TestDocumentedRegistrationsAreUnderstood(t *testing.T) {
 	for file, want := range map[string]error{"register-ok": nil, "register-ok-minimal": nil, "register-duplicate": payments.ErrStarted,
 		"register-error-string": payments.ErrRefused} {
