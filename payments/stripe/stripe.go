@@ -30,7 +30,7 @@ const Key = "stripe"
 type Config struct {
 	BaseURL   string        // documented: "https://api.stripe.com"; the key decides between test and live
 	Version   string        // of the API, pinned so that an account's default changes nothing; "2024-12-18.acacia"
-	PageHosts []string      // hosts, with those under them, that a checkout may lie on; "stripe.com", and a merchant's own domain
+	PageHosts []string      // hosts, with those under them, that a checkout may lie on: "checkout.stripe.com", or a merchant's own domain too
 	Tolerance time.Duration // of a signature's age, into the past and into the future; 300 s as in Stripe's libraries
 	// Exponents are the decimals of an amount by currency where they are not those of state.Exponent. Documented are
 	// those of exponents; two for AMD are not confirmed: {"AMD": 0} if 15000 turns out to mean 15,000 dram.
@@ -56,7 +56,7 @@ func New(cfg Config) *Provider {
 		cfg.Now = time.Now
 	}
 	if cfg.PageHosts == nil {
-		cfg.PageHosts = []string{"stripe.com"}
+		cfg.PageHosts = []string{"checkout.stripe.com"}
 	}
 	all := maps.Clone(exponents)
 	maps.Copy(all, cfg.Exponents)
