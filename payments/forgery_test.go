@@ -301,7 +301,8 @@ func TestLogsAndTheTrailCarryNoSecret(t *testing.T) {
 			}
 			d.In(func(ctx context.Context, tx *tenants.Tx) error {
 				var trail string
-				err := tx.QueryRow(ctx, `SELECT coalesce((SELECT string_agg(evidence::text, ' ') FROM audit), '') || coalesce((SELECT string_agg(evidence::text, ' ') FROM facts), '')`).Scan(&trail)
+				err := tx.QueryRow(ctx, `SELECT coalesce((SELECT string_agg(evidence::text, ' ') FROM audit), '') || coalesce((SELECT string_agg(evidence::text, ' ') FROM facts), '') ||
+					coalesce((SELECT string_agg(last_error, ' ') FROM outbox), '') || coalesce((SELECT string_agg(last_error, ' ') FROM effects), '')`).Scan(&trail)
 				log.Info(trail)
 				return err
 			})
