@@ -147,7 +147,7 @@ func (b *book) Deal(_ context.Context, id string) (crm.Deal, error) {
 	pipeline := cmp.Or(b.moved[id], "0")
 	written := b.fields[id]
 	written.Pipeline = pipeline
-	return crm.Deal{ID: id, Pipeline: pipeline, Stage: b.stages[id], Closed: b.stages[id] == "LOST", Written: written}, nil
+	return crm.Deal{ID: id, Pipeline: pipeline, Stage: b.stages[id], Closed: b.stages[id] == "LOST" || b.stages[id] == "WON", Written: written}, nil
 }
 
 // Deals reads many in one request.

@@ -172,6 +172,7 @@ func (h *house) lane() {
 type till struct {
 	mu   sync.Mutex
 	paid map[string]bool // by order
+	back bool            // what was paid was refunded by the bank's staff
 	look func()          // called in the middle of a look-up
 }
 
@@ -185,7 +186,7 @@ func (*till) Start(_ context.Context, _ payments.Connection, o payments.Order) (
 
 func (p *till) Look(_ context.Context, _ payments.Connection, o payments.Order) (payments.Observation, error) {
 	p.mu.Lock()
-	paid, look := p.paid[o.Reference], p.look
+	paid, back, look := p.paid[o.Reference], p.back, p.look
 	p.mu.Unlock()
 	if look != nil {
 		look()
@@ -193,7 +194,11 @@ func (p *till) Look(_ context.Context, _ payments.Connection, o payments.Order) 
 	if !paid {
 		return payments.Observation{}, payments.ErrNothingNew
 	}
-	return payments.Observation{Status: state.AttemptPaid, Captured: o.Amount, Reference: o.Reference, ProviderRef: "T" + o.Reference}, nil
+	seen := payments.Observation{Status: state.AttemptPaid, Captured: o.Amount, Reference: o.Reference, ProviderRef: "T" + o.Reference}
+	if back {
+		seen.Refunded = o.Amount
+	}
+	return seen, nil
 }
 
 func (*till) Hear(payments.Connection, payments.Notice) (payments.Heard, error) {

@@ -100,6 +100,34 @@ func TestAFloodIsSentInFullPartsAndReadInFewRequests(t *testing.T) {
 	require.Zero(t, h.open())
 }
 
+func TestARefundLeavesAWonDealWhereItIsAndIsNoted(t *testing.T) {
+	h := newHouse(t)
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON", "refunded": "BACK"}}}, tenants.Operator)
+	})
+	refunded := func(deal, stage string) {
+		t.Helper()
+		in := h.sell(deal)
+		require.Equal(t, "WON", h.book.stages[deal])
+		require.Equal(t, 1, h.book.noted(deal))
+		h.book.stages[deal] = stage
+		h.till.mu.Lock()
+		h.till.back = true
+		h.till.mu.Unlock()
+		require.NoError(t, h.payments.CheckInvoice(t.Context(), h.id, in.ID))
+		h.lane()
+		require.Equal(t, crm.Refunded, h.book.status(deal))
+		require.Equal(t, 2, h.book.noted(deal))
+		h.till.mu.Lock()
+		h.till.back = false
+		h.till.mu.Unlock()
+	}
+	refunded("1", "WON")
+	require.Equal(t, "WON", h.book.stages["1"], "a refund erases nothing")
+	refunded("2", "OPENED AGAIN")
+	require.Equal(t, "BACK", h.book.stages["2"], "an open deal follows the mapping")
+}
+
 func TestALaneGoesToTheBackOfTheQueueWhenItsSliceIsOver(t *testing.T) {
 	h := newHouse(t)
 	h.book.set(nil, func() { // one new change while one is written, each taking two seconds: it would never end

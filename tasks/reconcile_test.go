@@ -15,12 +15,12 @@ import (
 	"github.com/dealpay/dealpay/tenants/outbox"
 )
 
-// sell has deals paid at the till, and their cards written.
-func (h *house) sell(deals ...string) {
+// sell has deals paid at the till, and their cards written; it returns the last one's invoice.
+func (h *house) sell(deals ...string) (in payments.Invoice) {
 	h.Helper()
 	ctx := context.WithoutCancel(h.Context())
 	for _, deal := range deals {
-		in := h.owe(deal)
+		in = h.owe(deal)
 		_, err := h.payments.Pay(ctx, h.id, in.ID, "token", "till", "en")
 		require.NoError(h, err)
 		h.till.mu.Lock()
@@ -32,6 +32,7 @@ func (h *house) sell(deals ...string) {
 		require.NoError(h, h.payments.CheckInvoice(ctx, h.id, in.ID))
 	}
 	h.lane()
+	return in
 }
 
 // nights runs every promise to reconcile that is due, again and again until none is.
