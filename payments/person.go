@@ -212,8 +212,7 @@ func (c Choice) refund(e Exception, amount Money) RefundRequest {
 func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exception, c Choice) error {
 	switch {
 	case e.Kind == RefundUnknown:
-		status := map[string]string{"refunded": "done", "not_refunded": "refused"}[c.Decision]
-		if _, err := tx.Exec(ctx, `UPDATE refunds SET status = $2 WHERE id = $1 AND status = 'unknown'`, strings.TrimPrefix(e.Key, RefundUnknown+":"), status); err != nil {
+		if err := s.sayRefunded(ctx, tx, by, e, c); err != nil {
 			return err
 		}
 	case e.Kind == RefundFailed && c.Decision != "dismiss":

@@ -40,6 +40,7 @@ func (c change) post(ctx context.Context, tx *tenants.Tx, fresh []finding) error
 var behind = map[ledger.Kind][]state.FactKind{
 	ledger.Manual:         {state.Received},
 	ledger.ManualReversed: {state.Reversed},
+	ledger.Refund:         {state.RefundTotal},
 	ledger.RefundOutside:  {state.GivenBack, state.GivenBackUndone},
 	ledger.Moved:          {state.MovedOut, state.MovedIn, state.MoveUndone},
 	ledger.NotOurs:        {state.Resolved, state.Unresolved},

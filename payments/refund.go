@@ -3,6 +3,7 @@ package payments
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -201,6 +202,28 @@ func (s *Service) refundOf(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (r
 		r.Before, err = refundTotal(ctx, tx, r.AttemptID)
 	}
 	return r, o, err
+}
+
+// sayRefunded keeps a person's word on a refund whose outcome the acquirer does not tell. What went back is a fact as the
+// acquirer would tell it, so that telling it later adds nothing, and nobody gives the same money back again.
+func (s *Service) sayRefunded(ctx context.Context, tx *tenants.Tx, by By, e Exception, c Choice) error {
+	in, err := lock(ctx, tx, *e.InvoiceID)
+	if err != nil {
+		return err
+	}
+	status := map[string]string{"refunded": "done", "not_refunded": "refused"}[c.Decision]
+	r, err := one(tenants.Row[refund](ctx, tx, `UPDATE refunds SET status = $2 WHERE id = $1 AND status = 'unknown' RETURNING `+refundColumns,
+		strings.TrimPrefix(e.Key, RefundUnknown+":"), status))
+	if errors.Is(err, ErrNotFound) {
+		return ErrState
+	}
+	if err != nil || status != "done" {
+		return err
+	}
+	return s.record(ctx, tx, in, by.Actor, "refund.confirmed", finding{
+		state.Fact{Kind: state.RefundTotal, At: s.Now(), Attempt: r.AttemptID.String(), Ref: r.ID.String(),
+			Amount: Money{Minor: r.Before + r.Minor, Currency: r.Currency}},
+		evidence{Source: "person", Reason: c.Reason, Reference: c.Reference}})
 }
 
 // endRefund is closeRefund in a transaction of its own.

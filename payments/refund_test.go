@@ -237,3 +237,40 @@ func TestRefundsAtOnceAreCountedTogether(t *testing.T) {
 		require.ElementsMatch(t, []string{"requested", "waiting"}, []string{refunds[0].Status, refunds[1].Status})
 	}
 }
+
+func TestARefundThatAPersonCallsMadeDoesNotGoBackTwice(t *testing.T) {
+	s, g, in, a := returns(t)
+	g.give = func(payments.Order, payments.Money) error { return payments.ErrUnknown }
+	id := s.ask(in, 60_000)
+	for range 3 {
+		_, err := s.SendRefund(t.Context(), s.ID, id)
+		require.NoError(t, err)
+		s.Clock = s.Clock.Add(10 * time.Minute)
+	}
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "refunded", Reason: "Seen in its console", Reference: "RRN 5"}))
+	back := func(minor int64) {
+		t.Helper()
+		after := s.Read(in.ID)
+		require.Equal(t, [2]any{state.PartiallyRefunded, minor}, [2]any{after.Status, after.Refunded})
+		require.Equal(t, map[string]int64{"acquirer:till AMD": 100_000 - minor, "customer_refunds AMD": minor, "receivable AMD": -100_000},
+			balances(s.Shop, payments.Part{Invoice: in.ID}))
+	}
+	back(60_000)
+	require.Empty(t, s.exceptions())
+	_, err := s.Refund(t.Context(), s.ID, s.By, in.ID, payments.RefundRequest{Amount: tilltest.AMD(60_000), Reason: "Once more", Key: "k", Request: []byte("k")})
+	var refused *payments.Invalid
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "refund_too_large", refused.Code)
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		var source, by, reference string
+		err := tx.QueryRow(ctx, `SELECT evidence->>'source', evidence->>'by', evidence->>'reference' FROM facts WHERE kind = 'refund_total'`).Scan(&source, &by, &reference)
+		require.Equal(t, [3]string{"person", "user:1", "RRN 5"}, [3]string{source, by, reference})
+		return err
+	})
+
+	s.Learn(a, tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(60_000)))
+	back(60_000) // the acquirer says the same at last
+	s.Learn(a, tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(75_000)))
+	back(75_000)
+	require.Equal(t, int64(1), g.calls.Load())
+}
