@@ -46,7 +46,8 @@ type Movement struct {
 	Reason    string        `db:"reason"`
 	Received  *time.Time    `db:"received"`
 
-	// What a person decided about the payment when it was under review, of captures only.
+	// What a person decided: of captures about the payment when it was under review; of refunds that they were made although
+	// the acquirer does not tell, or that they may be made.
 	Decision          string `db:"decision"`
 	DecidedBy         string `db:"decided_by"`
 	DecisionReason    string `db:"decision_reason"`
@@ -76,6 +77,8 @@ func (m Movement) Operator() bool {
 	switch m.Kind {
 	case ledger.Manual, ledger.ManualReversed, ledger.RefundOutside, ledger.Moved, ledger.NotOurs, ledger.WriteOff:
 		return true
+	case ledger.Refund:
+		return m.Decision == "refunded"
 	}
 	return false
 }
@@ -87,8 +90,9 @@ const movementsSQL = `
 		coalesce(i.number, '') AS invoice, h.deal_id, coalesce(i.customer, '') AS customer, coalesce(a.acquirer, e.acquirer, '') AS acquirer, coalesce(a.reference, '') AS order_ref,
 		coalesce(a.provider_ref, CASE WHEN h.ref LIKE 'orphan:%' THEN split_part(h.ref, ':', 3) END, '') AS provider_ref, e.currency, e.amount, e.fee, e.payout, e.non_cash,
 		coalesce(p.captured, 0) AS captured, coalesce(p.refunded, 0) AS refunded, coalesce(p.fee, 0) AS total_fee, a.paid_at AS their_time, p.refunded_at,
-		h.actor, coalesce(f.method, '') AS method, coalesce(f.reference, '') AS reference, coalesce(f.reason, '') AS reason, f.received,
-		coalesce(d.decision, '') AS decision, coalesce(d.by, '') AS decided_by, coalesce(d.reason, '') AS decision_reason, coalesce(d.reference, '') AS decision_reference,
+		coalesce(b.asked_by, h.actor) AS actor, coalesce(b.method, f.method, '') AS method, coalesce(b.reference, f.reference, '') AS reference,
+		coalesce(b.reason, f.reason, '') AS reason, f.received, coalesce(d.decision, '') AS decision, coalesce(d.by, '') AS decided_by,
+		coalesce(d.reason, '') AS decision_reason, coalesce(d.reference, '') AS decision_reference,
 		coalesce(r.number, '') AS receipt, coalesce(r.kind, '') AS receipt_kind, coalesce(r.state, '') AS receipt_state
 	FROM head h
 	CROSS JOIN LATERAL (
@@ -107,14 +111,23 @@ const movementsSQL = `
 			max(at) FILTER (WHERE account IN ('customer_refunds', 'chargebacks')) AS refunded_at
 		FROM ledger_entries WHERE attempt_id = h.attempt_id AND currency = e.currency) p ON true
 	LEFT JOIN LATERAL (
-		SELECT max(evidence->>'method') AS method, max(evidence->>'reference') AS reference, max((evidence->>'received_at')::timestamptz) AS received,
+		SELECT max(evidence->>'method') AS method, max(evidence->>'reference') AS reference, max((evidence->>'received_at')::timestamptz) AS received, max(evidence->>'by') AS by,
 			(array_agg(evidence->>'reason' ORDER BY id DESC) FILTER (WHERE at <= h.at))[1] AS reason -- of the deed, not of its undoing
 		FROM facts WHERE invoice_id = h.invoice_id
 			AND ((h.ref <> '' AND ref = h.ref) OR (h.ref = '' AND h.kind = 'write_off' AND kind = 'resolved' AND decision = 'write_off'))) f ON true
+	LEFT JOIN LATERAL ( -- what a person had asked for: by its id, or by the total that the acquirer then told
+		SELECT asked_by, method, reference, reason, approved_by FROM refunds r
+		WHERE h.kind IN ('refund', 'refund_outside') AND e.amount < 0 AND r.attempt_id = h.attempt_id AND r.currency = e.currency
+			AND (r.status = 'done' OR EXISTS (SELECT FROM facts x WHERE x.invoice_id = h.invoice_id AND x.kind = 'refund_failed' AND x.ref = r.id::text))
+			AND (r.id::text = h.ref OR (h.kind = 'refund' AND r.method = 'api' AND r.before + r.minor = (SELECT max(minor) FROM facts t
+				WHERE t.invoice_id = h.invoice_id AND t.attempt_id = h.attempt_id AND t.kind = 'refund_total' AND t.currency = e.currency AND t.at <= h.at)))
+		ORDER BY r.id::text = h.ref DESC, r.status = 'done' DESC LIMIT 1) b ON true
 	LEFT JOIN LATERAL (
-		SELECT decision, evidence->>'by' AS by, evidence->>'reason' AS reason, evidence->>'reference' AS reference FROM facts r
+		(SELECT decision, evidence->>'by' AS by, evidence->>'reason' AS reason, evidence->>'reference' AS reference FROM facts r
 		WHERE h.kind = 'capture' AND invoice_id = h.invoice_id AND attempt_id = h.attempt_id AND kind = 'resolved' AND NOT EXISTS (SELECT FROM facts u
-			WHERE u.invoice_id = r.invoice_id AND u.attempt_id = r.attempt_id AND u.ref = r.ref AND u.kind = 'unresolved') ORDER BY id DESC LIMIT 1) d ON true
+			WHERE u.invoice_id = r.invoice_id AND u.attempt_id = r.attempt_id AND u.ref = r.ref AND u.kind = 'unresolved') ORDER BY id DESC LIMIT 1)
+		UNION ALL SELECT 'refunded', f.by, f.reason, f.reference WHERE h.kind = 'refund' AND f.by <> ''
+		UNION ALL SELECT 'approve', b.approved_by, '', '' WHERE b.approved_by <> '' AND (h.kind = 'refund_outside' OR f.by IS NULL)) d ON true
 	LEFT JOIN LATERAL (
 		SELECT number, kind, state FROM fiscal_receipts
 		WHERE payment = CASE WHEN h.kind IN ('manual', 'manual_reversed') THEN nullif(h.ref, '')::uuid ELSE h.attempt_id END

@@ -165,3 +165,48 @@ func TestADecisionThatWasTakenBackIsInTheBooksOnceEachWay(t *testing.T) {
 	sale[4] = "write_off"
 	require.Equal(t, append(books, []any{ledger.WriteOff, int64(10_000), "A regular customer", "case 8", ""}), told())
 }
+
+func TestWhoGaveMoneyBackIsInTheBooks(t *testing.T) {
+	s, g, in, a := returns(t)
+	s.settings(func(p *tenants.PaymentSettings) { p.RefundLimits = map[string]int64{"AMD": 50_000} })
+	total, other := int64(0), payments.By{Actor: "user:2", Role: tenants.Admin}
+	tell := func() { s.Tell(a, tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(total))) }
+	g.give = func(_ payments.Order, amount payments.Money) error {
+		total += amount.Minor
+		tell()
+		return nil
+	}
+	send := func(id uuid.UUID) {
+		t.Helper()
+		_, err := s.SendRefund(t.Context(), s.ID, id)
+		require.NoError(t, err)
+		s.Clock = s.Clock.Add(time.Minute)
+	}
+	send(s.ask(in, 20_000))
+	total += 20_000 // in the acquirer's console: the same amount, of nobody we know
+	tell()
+	s.learnAgain(a)
+	s.Clock = s.Clock.Add(time.Minute)
+	id := s.ask(in, 40_000) // with the others of the day above the limit
+	require.NoError(t, s.decide(other, payments.Choice{Decision: "approve", Reason: "In order"}))
+	send(id)
+	g.give = func(payments.Order, payments.Money) error { return payments.ErrUnknown }
+	id = s.ask(in, 5_000)
+	require.NoError(t, s.decide(other, payments.Choice{Decision: "approve", Reason: "In order"}))
+	send(id)
+	s.Clock = s.Clock.Add(time.Hour)
+	send(id)
+	require.NoError(t, s.decide(other, payments.Choice{Decision: "refunded", Reason: "Seen in its console", Reference: "RRN 5"}))
+
+	var told [][]any
+	for _, m := range movements(s.Shop, "2026-03-10", "2026-03-10")[1:] {
+		told = append(told, []any{m.Kind, m.Amount, m.Actor, m.Method, m.Reference, m.Reason, m.Operator(), m.Decision, m.DecidedBy, m.DecisionReason, m.DecisionReference})
+	}
+	nobody := tenants.Acquirer
+	require.Equal(t, [][]any{
+		{ledger.Refund, int64(-20_000), s.By.Actor, "api", "", "Returned", false, "", "", "", ""},
+		{ledger.Refund, int64(-20_000), nobody, "", "", "", false, "", "", "", ""},
+		{ledger.Refund, int64(-40_000), s.By.Actor, "api", "", "Returned", false, "approve", "user:2", "", ""},
+		{ledger.Refund, int64(-5_000), s.By.Actor, "api", "", "Returned", true, "refunded", "user:2", "Seen in its console", "RRN 5"},
+	}, told)
+}
