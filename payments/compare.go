@@ -95,12 +95,14 @@ func number(b bool) int {
 	return 0
 }
 
-// money is what one side says of an attempt: taken, and given back of it through the acquirer.
+// money is what one side says of an attempt: taken, given back of it through the acquirer, and withheld or lost in disputes.
 type money struct {
 	captured Money
 	refunded int64
+	charged  int64
 	taken    time.Time // the ledger's day
 	returned time.Time
+	disputed time.Time
 }
 
 func (m money) paid() bool { return m.captured.Minor > 0 }
@@ -112,19 +114,25 @@ func booked(ctx context.Context, tx *tenants.Tx, attempt uuid.UUID) (money, erro
 		Captured int64      `db:"captured"`
 		Refunded int64      `db:"refunded"`
 		Taken    *time.Time `db:"taken"`
+		Charged  int64      `db:"charged"`
 		Returned *time.Time `db:"returned"`
+		Disputed *time.Time `db:"disputed"`
 	}](ctx, tx, `SELECT currency, coalesce(sum(minor) FILTER (WHERE kind = 'capture'), 0)::bigint AS captured,
-			coalesce(-sum(minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS refunded, max(day) FILTER (WHERE kind = 'capture') AS taken,
-			max(day) FILTER (WHERE kind = 'refund') AS returned
+			coalesce(-sum(minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS refunded,
+			coalesce(-sum(minor) FILTER (WHERE kind LIKE 'chargeback%'), 0)::bigint AS charged, max(day) FILTER (WHERE kind = 'capture') AS taken,
+			max(day) FILTER (WHERE kind = 'refund') AS returned, max(day) FILTER (WHERE kind LIKE 'chargeback%') AS disputed
 		FROM ledger_entries WHERE attempt_id = $1 AND account LIKE 'acquirer:%' GROUP BY currency`, attempt)
 	var m money
 	for _, r := range rows {
 		if r.Captured == 0 {
 			continue
 		}
-		m = money{captured: Money{Minor: r.Captured, Currency: r.Currency}, refunded: r.Refunded, taken: *r.Taken}
+		m = money{captured: Money{Minor: r.Captured, Currency: r.Currency}, refunded: r.Refunded, charged: r.Charged, taken: *r.Taken}
 		if r.Returned != nil {
 			m.returned = *r.Returned
+		}
+		if r.Disputed != nil {
+			m.disputed = *r.Disputed
 		}
 	}
 	return m, err
@@ -136,9 +144,10 @@ const settlesIn = 5
 // said is what the registers say of an attempt.
 type said struct {
 	money
-	any      bool
-	owed     bool // they go on for long enough after the payment that it must be in them
-	owedBack bool // the same for its refunds
+	any         bool
+	owed        bool // they go on for long enough after the payment that it must be in them
+	owedBack    bool // the same for its refunds
+	owedCharged bool // and for its chargebacks
 }
 
 // registered adds up the registers' lines about an attempt.
@@ -147,20 +156,22 @@ func registered(ctx context.Context, tx *tenants.Tx, a Attempt, ours money) (sai
 		Currency string `db:"currency"`
 		Captured int64  `db:"captured"`
 		Refunded int64  `db:"refunded"`
+		Charged  int64  `db:"charged"`
 	}](ctx, tx, `SELECT currency, coalesce(sum(minor) FILTER (WHERE kind = 'payment'), 0)::bigint AS captured,
-		coalesce(sum(minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS refunded FROM register_lines WHERE attempt_id = $1 GROUP BY currency
+		coalesce(sum(minor) FILTER (WHERE kind = 'refund'), 0)::bigint AS refunded,
+		coalesce(sum(minor) FILTER (WHERE kind = 'chargeback'), 0)::bigint AS charged FROM register_lines WHERE attempt_id = $1 GROUP BY currency
 		ORDER BY sum(minor)`, a.ID)
 	if err != nil {
 		return said{}, err
 	}
 	var s said
 	for _, r := range rows {
-		s.any, s.captured, s.refunded = true, Money{Minor: r.Captured, Currency: r.Currency}, r.Refunded
+		s.any, s.captured, s.refunded, s.charged = true, Money{Minor: r.Captured, Currency: r.Currency}, r.Refunded, r.Charged
 	}
-	err = tx.QueryRow(ctx, `SELECT coalesce(bool_or($2::date >= first_day AND $2 + $4::int <= last_day), false),
-		coalesce(bool_or($3::date >= first_day AND $3 + $4 <= last_day), false) FROM (
-			SELECT min(day) AS first_day, max(day) AS last_day FROM register_lines WHERE acquirer = $1) r`, a.Acquirer, orNull(ours.taken), orNull(ours.returned), settlesIn).
-		Scan(&s.owed, &s.owedBack)
+	err = tx.QueryRow(ctx, `SELECT coalesce(bool_or($2::date >= first_day AND $2 + $5::int <= last_day), false),
+		coalesce(bool_or($3::date >= first_day AND $3 + $5 <= last_day), false), coalesce(bool_or($4::date >= first_day AND $4 + $5 <= last_day), false) FROM (
+			SELECT min(day) AS first_day, max(day) AS last_day FROM register_lines WHERE acquirer = $1) r`,
+		a.Acquirer, orNull(ours.taken), orNull(ours.returned), orNull(ours.disputed), settlesIn).Scan(&s.owed, &s.owedBack, &s.owedCharged)
 	return s, err
 }
 
@@ -216,7 +227,7 @@ func (c *comparison) answer(seen Observation) {
 		c.captured("acquirer", seen.Captured)
 	}
 	if seen.Refunded.Minor != c.ours.refunded {
-		c.refunded("acquirer", seen.Refunded.Minor)
+		c.back(RefundDiffers, "acquirer", c.ours.refunded, seen.Refunded.Minor)
 	}
 }
 
@@ -229,9 +240,10 @@ func (c *comparison) captured(source string, theirs Money) {
 	}
 }
 
-func (c *comparison) refunded(source string, theirs int64) {
-	back := func(minor int64) string { return Money{Minor: minor, Currency: c.ours.captured.Currency}.String() }
-	c.add(RefundDiffers, source, back(c.ours.refunded), back(theirs), "")
+// back adds that another amount went back.
+func (c *comparison) back(kind, source string, ours, theirs int64) {
+	money := func(minor int64) string { return Money{Minor: minor, Currency: c.ours.captured.Currency}.String() }
+	c.add(kind, source, money(ours), money(theirs), "")
 }
 
 // register compares the ledger with the registers.
@@ -243,9 +255,16 @@ func (c *comparison) register(theirs said) {
 	case !c.ours.paid():
 		c.add(MissingHere, "register", string(c.attempt.Status), theirs.captured.String(), "")
 	default:
-		c.captured("register", theirs.captured)
+		if theirs.captured.Minor > 0 {
+			c.captured("register", theirs.captured)
+		} else if theirs.owed { // they tell only what came after the payment
+			c.add(MissingAtAcquirer, "register", c.ours.captured.String(), "", "")
+		}
 		if theirs.refunded > c.ours.refunded || (theirs.refunded < c.ours.refunded && theirs.owedBack) {
-			c.refunded("register", theirs.refunded)
+			c.back(RefundDiffers, "register", c.ours.refunded, theirs.refunded)
+		}
+		if theirs.charged > c.ours.charged || (theirs.charged < c.ours.charged && theirs.owedCharged) {
+			c.back(ChargebackDiffers, "register", c.ours.charged, theirs.charged)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package payments
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ const (
 	AmountDiffers     = "amount_differs"
 	CurrencyDiffers   = "currency_differs"
 	RefundDiffers     = "refund_differs"
+	ChargebackDiffers = "chargeback_differs"
 	StatusDiffers     = "status_differs"
 	CRMDiffers        = "crm_differs"
 )
@@ -66,7 +68,7 @@ func AllMismatches(ctx context.Context, tx *tenants.Tx, f MismatchFilter) ([]Mis
 
 // Judgement is what a person says of a mismatch.
 type Judgement struct {
-	State  string // open, explained, closed
+	State  string // open, explained, closed; or confirmed, which records a chargeback as the register has it and closes
 	Reason string
 	Owner  string // empty: whoever judges
 }
@@ -76,8 +78,8 @@ func (s *Service) Judge(ctx context.Context, id tenants.ID, by By, run uuid.UUID
 	switch {
 	case !by.Role.Allows(tenants.Accountant):
 		return Mismatch{}, ErrRole
-	case !slices.Contains([]string{"open", "explained", "closed"}, j.State):
-		return Mismatch{}, invalid("state_unknown", "The state must be open, explained or closed.")
+	case !slices.Contains([]string{"open", "explained", "closed", "confirmed"}, j.State):
+		return Mismatch{}, invalid("state_unknown", "The state must be open, explained, closed or confirmed.")
 	case j.State != "open" && strings.TrimSpace(j.Reason) == "":
 		return Mismatch{}, invalid("reason_empty", "Say why the difference is in order.")
 	case len(j.Reason) > 1000 || len(j.Owner) > 100 || strings.ContainsRune(j.Reason+j.Owner, 0):
@@ -87,12 +89,24 @@ func (s *Service) Judge(ctx context.Context, id tenants.ID, by By, run uuid.UUID
 	}
 	var m Mismatch
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
-		was, err := one(tenants.Row[Mismatch](ctx, tx, `SELECT `+mismatchColumns+` FROM mismatches WHERE run_id = $1 AND n = $2 FOR UPDATE`, run, n))
+		const find = `SELECT ` + mismatchColumns + ` FROM mismatches WHERE run_id = $1 AND n = $2`
+		next := j.State
+		if next == "confirmed" {
+			found, err := one(tenants.Row[Mismatch](ctx, tx, find, run, n))
+			if err == nil {
+				err = s.confirmChargeback(ctx, tx, by, found, j.Reason)
+			}
+			if err != nil {
+				return err
+			}
+			next = "closed"
+		}
+		was, err := one(tenants.Row[Mismatch](ctx, tx, find+` FOR UPDATE`, run, n))
 		if err != nil {
 			return err
 		}
 		m, err = tenants.Row[Mismatch](ctx, tx, `UPDATE mismatches SET state = $3, reason = $4, owner = $5, changed_at = $6, changed_by = $7
-			WHERE run_id = $1 AND n = $2 RETURNING `+mismatchColumns, run, n, j.State, j.Reason, j.Owner, s.Now(), string(by.Actor))
+			WHERE run_id = $1 AND n = $2 RETURNING `+mismatchColumns, run, n, next, j.Reason, j.Owner, s.Now(), string(by.Actor))
 		if tenants.Conflict(err, "mismatches_one_standing") { // it was found again after it had been closed
 			return ErrState
 		}
@@ -105,17 +119,35 @@ func (s *Service) Judge(ctx context.Context, id tenants.ID, by By, run uuid.UUID
 	return m, err
 }
 
-// keepMismatches adds what a run found, unless the same stands already.
+// keepMismatches adds what a run found. Where the same stands already, it says what the two sides say now; what was explained
+// is open again when they say something else than then.
 func keepMismatches(ctx context.Context, tx *tenants.Tx, run uuid.UUID, found []Mismatch) error {
 	for _, m := range found {
+		if err := reopen(ctx, tx, m); err != nil {
+			return err
+		}
 		if _, err := tx.Exec(ctx, `INSERT INTO mismatches (tenant_id, run_id, n, key, kind, attempt_id, deal_id, reference, ours, theirs, source, owner, state, reason, found_at)
 			SELECT $1, $2, (SELECT coalesce(max(n), 0) + 1 FROM mismatches WHERE run_id = $2), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14
-			ON CONFLICT (tenant_id, key) WHERE state <> 'closed' DO NOTHING`, tx.Tenant().String(), run, m.Key, m.Kind, m.AttemptID, m.DealID, m.Reference,
+			ON CONFLICT (tenant_id, key) WHERE state <> 'closed' DO UPDATE SET ours = excluded.ours, theirs = excluded.theirs`, tx.Tenant().String(), run, m.Key, m.Kind, m.AttemptID, m.DealID, m.Reference,
 			m.Ours, m.Theirs, m.Source, m.Owner, m.State, m.Reason, m.FoundAt); err != nil {
 			return fmt.Errorf("keep mismatch: %w", err)
 		}
 	}
 	return nil
+}
+
+// reopen opens an explained mismatch again whose two sides changed since: the words were about another difference.
+func reopen(ctx context.Context, tx *tenants.Tx, m Mismatch) error {
+	was, err := one(tenants.Row[Mismatch](ctx, tx, `UPDATE mismatches SET state = 'open', changed_at = $4, changed_by = $5
+		WHERE key = $1 AND state = 'explained' AND (ours, theirs) <> ($2, $3) RETURNING `+mismatchColumns, m.Key, m.Ours, m.Theirs, m.FoundAt, string(tenants.Timer)))
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reopen mismatch: %w", err)
+	}
+	return tx.Audit(ctx, tenants.Entry{At: m.FoundAt, Actor: tenants.Timer, Action: "mismatch.open", DealID: m.DealID, Before: "explained", After: "open"},
+		map[string]any{"run": was.Run, "n": was.N, "kind": m.Kind, "was": was.Theirs, "now": m.Theirs})
 }
 
 // closeMismatches closes what is open among these keys and was not found again. What a person explained stays explained.
@@ -132,7 +164,7 @@ func (s *Service) closeMismatches(ctx context.Context, tx *tenants.Tx, keys []st
 }
 
 // mismatchKinds are all kinds about an attempt.
-var mismatchKinds = []string{MissingAtAcquirer, MissingHere, AmountDiffers, CurrencyDiffers, RefundDiffers, StatusDiffers}
+var mismatchKinds = []string{MissingAtAcquirer, MissingHere, AmountDiffers, CurrencyDiffers, RefundDiffers, ChargebackDiffers, StatusDiffers}
 
 // keepFound writes down what was found about an attempt. asked says whether the acquirer answered; what it said earlier stands
 // otherwise.

@@ -47,7 +47,7 @@ type Movement struct {
 	Received  *time.Time    `db:"received"`
 
 	// What a person decided: of captures about the payment when it was under review; of refunds that they were made although
-	// the acquirer does not tell, or that they may be made.
+	// the acquirer does not tell, or that they may be made; of chargebacks that a register is right about them.
 	Decision          string `db:"decision"`
 	DecidedBy         string `db:"decided_by"`
 	DecisionReason    string `db:"decision_reason"`
@@ -127,6 +127,7 @@ const movementsSQL = `
 		WHERE h.kind = 'capture' AND invoice_id = h.invoice_id AND attempt_id = h.attempt_id AND kind = 'resolved' AND NOT EXISTS (SELECT FROM facts u
 			WHERE u.invoice_id = r.invoice_id AND u.attempt_id = r.attempt_id AND u.ref = r.ref AND u.kind = 'unresolved') ORDER BY id DESC LIMIT 1)
 		UNION ALL SELECT 'refunded', f.by, f.reason, f.reference WHERE h.kind = 'refund' AND f.by <> ''
+		UNION ALL SELECT 'confirmed', f.by, f.reason, f.reference WHERE h.kind = 'chargeback_lost' AND f.by <> ''
 		UNION ALL SELECT 'approve', b.approved_by, '', '' WHERE b.approved_by <> '' AND (h.kind = 'refund_outside' OR f.by IS NULL)) d ON true
 	LEFT JOIN LATERAL (
 		SELECT number, kind, state FROM fiscal_receipts

@@ -42,6 +42,7 @@ var behind = map[ledger.Kind][]state.FactKind{
 	ledger.ManualReversed: {state.Reversed},
 	ledger.Refund:         {state.RefundTotal},
 	ledger.RefundOutside:  {state.GivenBack, state.GivenBackUndone},
+	ledger.ChargebackLost: {state.DisputeLost},
 	ledger.Moved:          {state.MovedOut, state.MovedIn, state.MoveUndone},
 	ledger.NotOurs:        {state.Resolved, state.Unresolved},
 	ledger.WriteOff:       {state.Resolved, state.Unresolved},

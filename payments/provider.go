@@ -92,6 +92,7 @@ type Description struct {
 	Refunds     bool         // by API
 	Partial     bool         // refunds may be partial
 	Reversals   bool         // a whole payment can also be undone where the merchant has no right to refund
+	Disputes    bool         // it tells of chargebacks by itself
 	Notices     bool         // it sends notices to /hooks
 	Credentials []Credential // in the order of the form
 	Hosts       []string     // it talks to these; a tenant cannot name others

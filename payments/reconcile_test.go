@@ -162,6 +162,36 @@ func TestAPersonsWordOnAMismatchStands(t *testing.T) {
 	require.ErrorIs(t, err, payments.ErrState)
 }
 
+func TestWhatWasExplainedIsOpenAgainWhenItDiffersOtherwise(t *testing.T) {
+	s := tilltest.New(t)
+	_, a := s.Sold("1", 100_000)
+	s.Tell(a, tilltest.Took(tilltest.AMD(90_000)))
+	s.Clock = s.Clock.AddDate(0, 0, 1)
+	r := reconcile(s, "2026-03-10")
+	_, err := s.Judge(t.Context(), s.ID, s.By, r.ID, 1, payments.Judgement{State: "explained", Reason: "the bank rounds"})
+	require.NoError(t, err)
+	reconcile(s, "2026-03-10")
+	require.Equal(t, []string{"acquirer amount_differs: 1000.00 AMD / 900.00 AMD, explained"}, found(s, r), "the same is explained")
+	s.Tell(a, tilltest.Took(tilltest.AMD(10_000)))
+	reconcile(s, "2026-03-10")
+	require.Equal(t, []string{"acquirer amount_differs: 1000.00 AMD / 100.00 AMD, open"}, found(s, r))
+	require.Equal(t, 1, runOf(s, r.ID).Open)
+	s.Tell(a, tilltest.Took(tilltest.AMD(20_000)))
+	reconcile(s, "2026-03-10")
+	require.Equal(t, []string{"acquirer amount_differs: 1000.00 AMD / 200.00 AMD, open"}, found(s, r), "what is open says what is so now")
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		trail, err := tx.Trail(ctx, nil, 0, 50)
+		n := 0
+		for _, e := range trail {
+			if e.Action == "mismatch.open" {
+				n++
+			}
+		}
+		require.Equal(t, 1, n)
+		return err
+	})
+}
+
 func TestARunGoesOnWhereItStopped(t *testing.T) {
 	s := tilltest.New(t)
 	for n := range 25 {

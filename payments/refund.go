@@ -220,7 +220,7 @@ func (s *Service) sayRefunded(ctx context.Context, tx *tenants.Tx, by By, e Exce
 	if err != nil || status != "done" {
 		return err
 	}
-	return s.record(ctx, tx, in, by.Actor, "refund.confirmed", finding{
+	return s.record(ctx, tx, in, by.Actor, "refund.done", finding{
 		state.Fact{Kind: state.RefundTotal, At: s.Now(), Attempt: r.AttemptID.String(), Ref: r.ID.String(),
 			Amount: Money{Minor: r.Before + r.Minor, Currency: r.Currency}},
 		evidence{Source: "person", Reason: c.Reason, Reference: c.Reference}})

@@ -18,7 +18,8 @@ import (
 
 var tillsColumns = register.Mapping{Delimiter: ",", Encoding: "utf-8", Decimal: ".", Date: "yyyy-mm-dd", Currency: "AMD",
 	Columns: register.Columns{Kind: "type", Reference: "order", ProviderRef: "ref", Amount: "amount", Fee: "fee", Date: "settled"},
-	Kinds:   map[string]register.Kind{"sale": register.Payment, "refund": register.Refund, "payout": register.Payout, "fee": register.Fee}}
+	Kinds: map[string]register.Kind{"sale": register.Payment, "refund": register.Refund, "payout": register.Payout, "fee": register.Fee,
+		"chargeback": register.Chargeback}}
 
 // bring imports a register of the till with these lines: type, order, ref, amount, fee, settled.
 func bring(s *tilltest.Shop, lines ...string) payments.Register {

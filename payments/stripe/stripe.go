@@ -71,7 +71,7 @@ func New(cfg Config) *Provider {
 func (p *Provider) Describe() payments.Description {
 	_, host, _ := strings.Cut(p.cfg.BaseURL, "://")
 	return payments.Description{
-		Name: "Stripe", Currencies: p.cfg.Currencies, Refunds: true, Partial: true, Notices: true, Hosts: []string{host},
+		Name: "Stripe", Currencies: p.cfg.Currencies, Refunds: true, Partial: true, Disputes: true, Notices: true, Hosts: []string{host},
 		Credentials: []payments.Credential{
 			{Key: "secret_key", Label: "Secret or restricted key (sk_… or rk_…)", Secret: true},
 			{Key: "webhook_secret", Label: "Signing secret of the webhook (whsec_…)", Secret: true},

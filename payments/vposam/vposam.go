@@ -101,7 +101,7 @@ func (p *Provider) Describe() payments.Description {
 	exp, coarse := p.cfg.AmountExponents["AMD"]
 	return payments.Description{
 		Name: "VPOS.am", Currencies: p.cfg.Currencies, WholeUnits: coarse && exp == 0,
-		Refunds: !p.cfg.NoRefunds, Partial: !p.cfg.NoRefunds, Notices: true, Hosts: []string{host},
+		Refunds: !p.cfg.NoRefunds, Partial: !p.cfg.NoRefunds, Disputes: true, Notices: true, Hosts: []string{host},
 		Credentials: []payments.Credential{
 			{Key: "token", Label: "Merchant API token", Secret: true},
 			{Key: "webhook_secret", Label: "Webhook secret", Secret: true},
