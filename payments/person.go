@@ -242,8 +242,7 @@ func (s *Service) resolveOther(ctx context.Context, tx *tenants.Tx, by By, e Exc
 			return err
 		}
 	case c.Decision == "retry":
-		if _, err := tx.Exec(ctx, `UPDATE outbox SET done_at = $2 WHERE kind = $3 AND key = $1 AND dead_at IS NOT NULL AND done_at IS NULL`,
-			e.DealID, s.Now(), string(outbox.Push)); err != nil {
+		if err := outbox.Revive(ctx, tx, e.DealID, s.Now()); err != nil {
 			return err
 		}
 		if err := outbox.Make(ctx, tx, outbox.Push, e.DealID, s.Now()); err != nil {

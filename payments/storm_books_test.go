@@ -46,7 +46,7 @@ func (s *storm) compare() {
 	}
 	var ours []booked
 	s.In(func(ctx context.Context, tx *tenants.Tx) (err error) {
-		ours, err = tenants.Rows[booked](ctx, tx, `SELECT a.id, a.invoice_id, a.reference, a.number, a.provider_ref, coalesce(max(e.currency), '') AS currency,
+		ours, err = tenants.Rows[booked](ctx, tx, `SELECT a.id, a.invoice_id, a.reference, coalesce(a.order_number, a.number) AS number, a.provider_ref, coalesce(max(e.currency), '') AS currency,
 				coalesce(sum(e.minor) FILTER (WHERE e.kind = 'capture'), 0)::bigint AS captured,
 				coalesce(-sum(e.minor) FILTER (WHERE e.kind = 'refund'), 0)::bigint AS refunded,
 				coalesce(-sum(e.minor) FILTER (WHERE e.kind LIKE 'chargeback%'), 0)::bigint AS disputed

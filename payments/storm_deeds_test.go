@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dealpay/dealpay/payments"
@@ -313,6 +314,9 @@ func (s *storm) decideSomething() {
 		if c.Decision == "move" {
 			c.Invoice = s.anotherInvoice(e)
 		}
+		if e.Kind == payments.RefundUnknown {
+			c.Decision = s.lookUp(e)
+		}
 		s.tally["decided "+c.Decision]++
 		_, err := s.Resolve(s.Context(), s.ID, s.By, e.ID, c)
 		require.True(s, err == nil || errors.Is(err, payments.ErrInvalid) || errors.Is(err, payments.ErrState) || errors.Is(err, payments.ErrNotFound),
@@ -321,6 +325,21 @@ func (s *storm) decideSomething() {
 			s.later(s.soon(10*time.Hour), func() { s.thinkAgain(e.ID) })
 		}
 	}
+}
+
+// lookUp is an administrator who finds in the acquirer's console whether a refund went through.
+func (s *storm) lookUp(e payments.Exception) string {
+	var b booked
+	var total int64
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.QueryRow(ctx, `SELECT r.before + r.minor, a.reference, coalesce(a.order_number, a.number), a.provider_ref FROM refunds r
+			JOIN attempts a ON a.tenant_id = r.tenant_id AND a.id = r.attempt_id WHERE r.id = $1`,
+			strings.TrimPrefix(e.Key, payments.RefundUnknown+":")).Scan(&total, &b.Reference, &b.Number, &b.Provider)
+	})
+	if books, _ := s.theirs(b); books.refunded >= total {
+		return "refunded"
+	}
+	return "not_refunded"
 }
 
 // thinkAgain is an administrator who takes a decision back.

@@ -40,7 +40,8 @@ type deal struct {
 	effects []outbox.Effect
 	changes []crm.Change
 	keys    []string          // of the effect behind each change; empty for the state
-	later   bool              // an effect must wait for another one
+	later   bool              // an effect must wait for another one, or until what was sent earlier has settled
+	until   time.Time         // when the last of these has settled
 	forget  []string          // effects that need not happen any more
 	fields  map[string]string // what goes elsewhere than to our own fields, in the pipeline where it is
 }
@@ -62,7 +63,7 @@ func (t *turn) load(ctx context.Context) (*batch, error) {
 			return err
 		}
 		for _, d := range b.deals {
-			if err := d.plan(t.tenant.Settings.Language); err != nil {
+			if err := d.plan(t.tenant.Settings.Language, t.Now()); err != nil {
 				return err
 			}
 		}
@@ -187,13 +188,19 @@ func equal(a, b crm.State) bool {
 }
 
 // plan turns what is open into changes.
-func (d *deal) plan(lang string) error {
+func (d *deal) plan(lang string, now time.Time) error {
 	if d.write {
 		want := d.want
 		want.Stage, want.Pipeline = "", ""
 		d.changes, d.keys = append(d.changes, crm.Change{Deal: d.claim.Key, State: &want}), append(d.keys, "")
 	}
 	for _, e := range d.effects {
+		if e.Status == "sending" && e.Kind != outbox.CloseTask && e.DoubtUntil != nil && now.Before(*e.DoubtUntil) {
+			if d.later = true; e.DoubtUntil.After(d.until) {
+				d.until = *e.DoubtUntil
+			}
+			continue
+		}
 		change, verdict, err := effect(e, lang)
 		if err != nil {
 			return err

@@ -24,6 +24,7 @@ type book struct {
 	active, most, widest int // calls at once; changes in a call
 
 	hidden  error                  // what reading answers
+	unheard bool                   // what a verdict loses was not done yet
 	verdict func(crm.Change) error // of a change; an ambiguous one is lost after it was done
 	during  func()                 // called in the middle of every Apply
 }
@@ -73,7 +74,7 @@ func (b *book) Apply(_ context.Context, changes []crm.Change) []crm.Verdict {
 			err = b.verdict(c)
 		}
 		var e *crm.Error
-		if lost := errors.As(err, &e) && e.Ambiguous; err == nil || lost {
+		if lost := errors.As(err, &e) && e.Ambiguous && !b.unheard; err == nil || lost {
 			verdicts[i].RemoteID = b.do(c)
 		}
 		if verdicts[i].Err = err; err != nil {

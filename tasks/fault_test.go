@@ -3,6 +3,8 @@ package tasks_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -60,6 +62,11 @@ func TestAWorkerMayDieAtAnyPointOfALane(t *testing.T) {
 				h.lane()
 				h.later(3100 * time.Millisecond) // the lease of the dead
 				h.lane()
+				for _, deal := range deals(70)[1:] {
+					require.Equal(t, crm.Paid, h.book.status(deal), "fields wait for no doubt")
+				}
+				h.later(time.Second) // and its last call
+				h.lane()
 				require.Zero(t, h.open())
 				require.Equal(t, 3, h.book.noted("1"))
 				require.Len(t, h.book.tasks["2"], 1)
@@ -87,6 +94,55 @@ func TestAnAnswerLostAfterTheCRMDidTheWorkDoublesNothing(t *testing.T) {
 			require.Equal(t, []int{2, 1, 1}, []int{h.book.noted("1"), h.book.noted("2"), h.book.noted("3")})
 		})
 	}
+}
+
+// A CRM that does not answer in time goes on with what it was told. The fields are written again soon, the note is not repeated
+// before the CRM must be through.
+func TestACRMThatIsLateDoublesNothing(t *testing.T) {
+	for _, late := range []error{context.DeadlineExceeded, &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}} {
+		h := newHouse(t)
+		h.pay("1")
+		var pending []crm.Change
+		h.book.set(func(c crm.Change) error {
+			pending = append(pending, c)
+			return &crm.Error{Class: crm.Transient, Op: "test", Ambiguous: true, Err: late}
+		}, nil)
+		h.book.unheard = true
+		h.lane()
+		require.Len(t, pending, 2, "the fields and the note")
+		h.book.set(nil, nil)
+		h.later(2 * time.Second)
+		h.lane()
+		require.Equal(t, []any{crm.Paid, 0}, []any{h.book.status("1"), h.book.noted("1")})
+		require.Equal(t, 1, h.open())
+		h.later(50 * time.Second)
+		h.lane()
+		require.Zero(t, h.book.noted("1"))
+		h.book.mu.Lock()
+		for _, c := range pending {
+			h.book.do(c)
+		}
+		h.book.mu.Unlock()
+		h.later(9 * time.Second)
+		h.lane()
+		require.Equal(t, []int{1, 0}, []int{h.book.noted("1"), h.open()})
+		require.Equal(t, "written", h.sync("1").State)
+	}
+}
+
+// A note waits, and what failed beside it goes on failing until somebody is told.
+func TestANoteInDoubtDoesNotHideThatADealFails(t *testing.T) {
+	h := newHouse(t)
+	h.pay("1")
+	h.book.unheard = true
+	h.book.set(func(crm.Change) error {
+		return &crm.Error{Class: crm.Transient, Op: "test", Ambiguous: true, Err: context.DeadlineExceeded}
+	}, nil)
+	for range 40 {
+		h.lane()
+		h.later(40 * time.Second)
+	}
+	require.Equal(t, []string{payments.SyncFailed}, h.exceptions("1"))
 }
 
 // After a lost answer the CRM throttles: the run that could not look must not make the next one forget to look.

@@ -216,6 +216,7 @@ func (c *crew) notes(deal string) int {
 func TestAKilledWorkersWorkIsResumedByAnotherWithinFiveSeconds(t *testing.T) {
 	before := standintest.Fault{Kind: standintest.Slow, MS: 20_000, Match: "batch"}
 	after := standintest.Fault{Kind: standintest.DropAfterCommit, Match: "batch"}
+	late := standintest.Fault{Kind: standintest.Late, MS: 3800, Match: "batch"}
 	for _, one := range []struct {
 		name  string
 		fault standintest.Fault
@@ -223,6 +224,7 @@ func TestAKilledWorkersWorkIsResumedByAnotherWithinFiveSeconds(t *testing.T) {
 	}{
 		{"before the CRM did it", before, 0}, {"later", before, 700 * time.Millisecond}, {"later still", before, 1400 * time.Millisecond},
 		{"when the lease was renewed twice", before, 2200 * time.Millisecond}, {"after the CRM did it", after, 0},
+		{"before the CRM did it, which goes on", late, 0},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			c := newCrew(t)
@@ -230,7 +232,7 @@ func TestAKilledWorkersWorkIsResumedByAnotherWithinFiveSeconds(t *testing.T) {
 			seen := c.requests()
 			require.NoError(t, c.portal.Control.Order(one.fault))
 			c.start(1)
-			if one.fault.Kind == standintest.Slow {
+			if one.fault.Kind != standintest.DropAfterCommit {
 				c.until(20*time.Second, "the call", func() bool { return c.arrived.Load() > 0 })
 				c.start(1)
 				c.until(20*time.Second, "the other is there", func() bool { return c.servers() == 2 })
@@ -246,6 +248,39 @@ func TestAKilledWorkersWorkIsResumedByAnotherWithinFiveSeconds(t *testing.T) {
 			require.Equal(t, []int{2, 1}, []int{c.notes("1"), c.notes("2")})
 		})
 	}
+}
+
+// A worker stands still between its promise and its call, for longer than its lease. It does not make the call that another
+// one has made meanwhile.
+func TestAWorkerThatStoodStillBeforeItsCallDoesNotMakeIt(t *testing.T) {
+	c := newCrew(t)
+	c.pay("1", "2")
+	var o orders
+	require.NoError(t, json.Unmarshal([]byte(c.orders), &o))
+	options, err := redis.ParseURL(o.Redis)
+	require.NoError(t, err)
+	client := redis.NewClient(options)
+	t.Cleanup(func() { _ = client.Close() })
+	account := o.open(tasks.NewLimiter(client, tasks.LimiterOptions{}).For(tasks.Account{System: crm.Bitrix24, Key: o.Member}))
+	var still atomic.Bool
+	worker := func(fault func(point string)) *tasks.Worker {
+		w := c.worker()
+		w.Accounts, w.Fault = portal{c.f.DB, account}, fault
+		return w
+	}
+	require.NoError(t, worker(func(point string) {
+		if point != "before call" || still.Swap(true) {
+			return
+		}
+		c.later(10 * time.Second)
+		other := worker(nil)
+		require.NoError(t, other.Lane(context.WithoutCancel(t.Context()), c.id))
+		require.Equal(t, []int{1, 1}, []int{c.notes("1"), c.notes("2")})
+	}).Lane(t.Context(), c.id))
+	require.True(t, still.Load())
+	require.Equal(t, []int{1, 1}, []int{c.notes("1"), c.notes("2")})
+	require.NoError(t, worker(nil).Lane(t.Context(), c.id))
+	require.Equal(t, []int{1, 1, 0}, []int{c.notes("1"), c.notes("2"), c.open()})
 }
 
 // servers is how many workers take reminders.

@@ -53,7 +53,7 @@ func (w *Worker) Lane(ctx context.Context, id tenants.ID) error {
 	w.fault("entered")
 	work, stop := context.WithTimeout(ctx, turnTime)
 	defer stop()
-	alive := w.keepAlive(work, stop, id, lane.Keep)
+	work, alive := w.keepAlive(work, stop, id, lane.Keep)
 	err = (&turn{Worker: w, id: id, lane: &lane}).run(work)
 	alive()
 	if errors.Is(err, outbox.ErrLost) {
@@ -167,10 +167,18 @@ func (t *turn) rest(ctx context.Context, tx *tenants.Tx, cause error) error {
 	return outbox.Postpone(ctx, tx, outbox.Push, now, now.Add(wait), code(cause))
 }
 
-// shutOut tells the administrator when the CRM shut us out. A write that succeeds takes it back.
+// shutOut tells the administrator when the CRM shut us out, or gives us no access. A call that comes through takes it back.
 func (w *Worker) shutOut(ctx context.Context, tx *tenants.Tx, cause error) error {
-	if !blocked(cause) {
+	kind := payments.CRMBlocked
+	switch {
+	case blocked(cause):
+	case crm.ClassOf(cause) == crm.Revoked:
+		kind = payments.CRMRevoked
+	default:
 		return nil
 	}
-	return payments.Raise(ctx, tx, payments.Exception{Kind: payments.CRMBlocked, Key: payments.CRMBlocked, OpenedAt: w.Now()}, "")
+	return payments.Raise(ctx, tx, payments.Exception{Kind: kind, Key: kind, OpenedAt: w.Now()}, "")
 }
+
+// letIn are the exceptions that end when the CRM does something for us.
+var letIn = []string{payments.CRMBlocked, payments.CRMRevoked}

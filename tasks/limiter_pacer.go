@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -17,6 +18,7 @@ const (
 	CodeBlocked   = "blocked"      // the CRM shut us out; an administrator should know
 	CodeOperating = "operating"    // the method named by Op is over its execution time; others may go
 	CodeAway      = "limiter_away" // Redis cannot be asked
+	CodeOverslept = "overslept"    // the caller's lease is over: somebody else may be doing this
 )
 
 // retryAway is when a lane tries again that found Redis away.
@@ -42,8 +44,11 @@ func (p *pacer) Wait(ctx context.Context, methods ...string) error {
 		if err != nil {
 			return l.without(ctx, methods, err)
 		}
-		if a.granted {
+		if a.granted && held(ctx) {
 			return nil
+		}
+		if a.granted {
+			return &crm.Error{Class: crm.Transient, Op: op(methods), Code: CodeOverslept, Err: errors.New("the lease is over")}
 		}
 		if a.wait > patience {
 			return refusal(methods, a, fmt.Errorf("no room for %s", a.wait))

@@ -57,8 +57,113 @@ func TestARefusedDealIsWrittenByReplayAndItsExceptionCloses(t *testing.T) {
 		return err
 	})
 	h.lane()
-	require.Equal(t, []any{crm.Paid, "written"}, []any{h.book.status("7"), h.sync("7").State})
+	require.Equal(t, []any{crm.Paid, 1, "written"}, []any{h.book.status("7"), h.book.noted("7"), h.sync("7").State})
 	require.Empty(t, h.exceptions("7"))
+}
+
+// dead is how many promises were given up.
+func (h *house) dead() (n int) {
+	h.Helper()
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		b, err := outbox.BacklogOf(ctx, tx)
+		n = b.Dead
+		return err
+	})
+	return n
+}
+
+func TestALaterPushEndsWhatWasGivenUpUnlessANoteIsMissing(t *testing.T) {
+	h := newHouse(t)
+	h.pay("7", "8")
+	h.book.set(func(c crm.Change) error {
+		if c.State != nil || c.Deal == "8" {
+			return failing(crm.Refused, false)
+		}
+		return nil
+	}, nil)
+	h.lane()
+	require.Equal(t, 2, h.dead())
+	h.book.set(nil, nil)
+	h.pay("7", "8")
+	h.lane()
+	require.Equal(t, []any{"written", 2}, []any{h.sync("7").State, h.book.noted("7")})
+	require.Equal(t, []any{"failed", 1}, []any{h.sync("8").State, h.book.noted("8")}, "the refused note is not forgotten")
+	require.Equal(t, 1, h.dead())
+	h.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Revive(ctx, tx, "8", h.now()) })
+	h.lane()
+	require.Equal(t, []any{"written", 2, 0}, []any{h.sync("8").State, h.book.noted("8"), h.dead()})
+}
+
+// A task whose exception ended meanwhile is not brought back: nothing would ever close it.
+func TestARefusedTaskComesBackOnlyWhileItIsNeeded(t *testing.T) {
+	h := newHouse(t)
+	raise := func(key string) {
+		h.in(func(ctx context.Context, tx *tenants.Tx) error {
+			return payments.Raise(ctx, tx, payments.Exception{Kind: payments.Orphan, Key: key, DealID: "1", OpenedAt: h.now()}, "")
+		})
+	}
+	raise("over")
+	raise("open")
+	h.book.set(func(crm.Change) error { return failing(crm.Refused, false) }, nil)
+	h.lane()
+	h.book.set(nil, nil)
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return payments.Settle(ctx, tx, "over", "user:1", "dismiss", h.now())
+	})
+	h.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Revive(ctx, tx, "1", h.now()) })
+	h.lane()
+	require.Len(t, h.book.tasks["1"], 1)
+	require.False(t, h.book.tasks["1"][0].done)
+}
+
+// Somebody deleted our task in the CRM; the deal is there.
+func TestATaskThatIsGoneSaysNothingOfItsDeal(t *testing.T) {
+	h := newHouse(t)
+	h.pay("1")
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return payments.Raise(ctx, tx, payments.Exception{Kind: payments.Orphan, Key: "o", DealID: "1", OpenedAt: h.now()}, "")
+	})
+	h.lane()
+	h.book.set(func(c crm.Change) error {
+		if c.Effect != nil && c.Effect.Kind == crm.CloseTask {
+			return failing(crm.Gone, false)
+		}
+		return nil
+	}, nil)
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return payments.Settle(ctx, tx, "o", "user:1", "dismiss", h.now())
+	})
+	h.lane()
+	require.Empty(t, h.exceptions("1"))
+	require.Equal(t, []any{"written", 0, 0}, []any{h.sync("1").State, h.open(), h.dead()})
+}
+
+// A deal comes back from the CRM's bin: its exception ends, and what could not be told is told.
+func TestADealThatIsBackIsToldWhatItMissed(t *testing.T) {
+	for _, how := range []string{"seen", "written"} {
+		t.Run(how, func(t *testing.T) {
+			h := newHouse(t)
+			h.pay("1")
+			h.lane()
+			h.book.set(func(crm.Change) error { return failing(crm.Gone, false) }, nil)
+			h.pay("1")
+			h.lane()
+			require.Equal(t, []string{payments.DealGone}, h.exceptions("1"))
+			h.book.set(nil, nil)
+			if how == "seen" {
+				h.later(time.Hour)
+				h.changed("1")
+				h.reviews()
+			} else {
+				h.pay("1")
+			}
+			h.lane()
+			require.Empty(t, h.exceptions("1"))
+			require.Equal(t, "written", h.sync("1").State)
+			require.Equal(t, map[string]int{"seen": 2, "written": 3}[how], h.book.noted("1"))
+			require.Zero(t, h.open())
+		})
+	}
 }
 
 func TestThrottlingStopsTheTurnAndCountsNothing(t *testing.T) {
@@ -116,9 +221,11 @@ func TestATenantWithoutAccessKeepsItsWorkAndDrainsItAfterReconnecting(t *testing
 			require.LessOrEqual(t, calls, 1)
 			require.Equal(t, 30, h.open())
 			require.Equal(t, "waiting", h.sync("1").State)
+			require.Equal(t, []string{payments.CRMRevoked}, h.exceptions(""))
 			h.refuse(nil)
 			h.book.set(nil, nil)
 			h.connect()
+			require.Empty(t, h.exceptions(""))
 			h.lane()
 			for _, deal := range deals(30) {
 				require.Equal(t, 1, h.book.noted(deal))

@@ -90,6 +90,7 @@ func (w *Worker) compareDeals(ctx context.Context, id tenants.ID, s payments.Str
 			if d := differs(want, seen(now.Written, want, was, tenant.Settings), sync, there); d != nil {
 				d.Deal = deal
 				differ = append(differ, *d)
+				outbox.Promise(tx, outbox.Review, w.Now(), deal) // what the CRM did not tell of is looked at, and repaired where it is to be
 			}
 		}
 		return nil

@@ -41,7 +41,7 @@ func (w *Worker) Reviews(ctx context.Context, id tenants.ID) error {
 	w.fault("claimed")
 	work, stop := context.WithTimeout(crm.WithPriority(ctx, crm.Housekeeping), callTime)
 	defer stop()
-	alive := w.keepAlive(work, stop, id, func(ctx context.Context, tx *tenants.Tx, until time.Time) error {
+	work, alive := w.keepAlive(work, stop, id, func(ctx context.Context, tx *tenants.Tx, until time.Time) error {
 		return outbox.Renew(ctx, tx, claims, until)
 	})
 	r := &review{Worker: w, id: id}
@@ -200,6 +200,12 @@ func (r *review) judgeDeal(ctx context.Context, tx *tenants.Tx, s outbox.Sync, h
 	if err := had.read(s.Written); err != nil {
 		return err
 	}
+	if s.State == "failed" && s.Reason == crm.Gone.String() { // it is back
+		if err := payments.Settle(ctx, tx, payments.DealGone+":"+s.Deal, tenants.CRM, "", r.Now()); err != nil {
+			return err
+		}
+		return outbox.Rewrite(ctx, tx, s.Deal, false, r.Now())
+	}
 	if !equal(had.State, want) {
 		return outbox.Make(ctx, tx, outbox.Push, s.Deal, r.Now()) // it will be written in any case
 	}
@@ -330,6 +336,11 @@ func (r *review) close(ctx context.Context) error {
 		now := r.Now()
 		if r.call != nil {
 			outbox.Called(tx, *r.call)
+			if r.call.Through {
+				if err := payments.SettleAll(ctx, tx, letIn, tenants.CRM, "", now); err != nil {
+					return err
+				}
+			}
 		}
 		if err := outbox.Done(ctx, tx, now, r.done...); err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
+	"time"
 
 	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/payments"
@@ -89,7 +91,10 @@ func (t *turn) book(ctx context.Context, tx *tenants.Tx, sum tally) error {
 		keys = append(keys, syncKey(c.Key))
 	}
 	if len(sum.written)+len(sum.sent) > 0 {
-		keys = append(keys, payments.CRMBlocked)
+		keys = append(keys, letIn...)
+	}
+	for _, w := range sum.written {
+		keys = append(keys, payments.DealGone+":"+w.Deal)
 	}
 	if err := payments.SettleAll(ctx, tx, keys, tenants.CRM, "", now); err != nil {
 		return err
@@ -100,6 +105,7 @@ func (t *turn) book(ctx context.Context, tx *tenants.Tx, sum tally) error {
 	if err := outbox.Release(ctx, tx, now.Add(pause(t.halted())), sum.paused...); err != nil {
 		return err
 	}
+	outbox.Recover(tx, now, sum.done)
 	return outbox.Done(ctx, tx, now, sum.done...)
 }
 
@@ -117,6 +123,10 @@ func (s *tally) skip(d *deal) {
 func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, verdicts []crm.Verdict) error {
 	var failure error
 	for i, v := range verdicts {
+		if e := d.changes[i].Effect; e != nil && e.Kind == crm.CloseTask && crm.ClassOf(v.Err) == crm.Gone {
+			outbox.Forget(tx, d.keys[i], "no such task") // somebody removed it; of the deal that says nothing
+			continue
+		}
 		if v.Err != nil && (failure == nil || crm.ClassOf(v.Err) > crm.ClassOf(failure)) {
 			failure = v.Err
 		}
@@ -130,6 +140,8 @@ func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, 
 	switch {
 	case failure != nil:
 		return t.settleFailure(ctx, tx, sum, d, failure)
+	case d.until.After(t.Now()):
+		return outbox.Await(ctx, tx, d.claim, d.until)
 	case d.later:
 		sum.again = append(sum.again, d.claim)
 	default:
@@ -157,10 +169,12 @@ func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *
 		}
 	case v.Err == nil:
 		sum.sent = append(sum.sent, outbox.Receipt{Key: key, RemoteID: v.RemoteID})
-	case class == crm.Gone, class == crm.Refused:
+	case class == crm.Refused:
 		outbox.Forget(tx, key, class.String())
+	case unfinished(v.Err):
+		outbox.Doubt(tx, key, t.Now().Add(finishes))
 	case ambiguous(v.Err), d.sendingBefore(key): // it may have happened, now or in an earlier run that this one could not check
-	default:
+	default: // of a deal that is gone it waits until the deal is back
 		sum.unsent = append(sum.unsent, key)
 	}
 	return nil //nolint:nilerr // a failed verdict is recorded here; settleFailure says what follows
@@ -179,6 +193,15 @@ func (d *deal) sendingBefore(key string) bool {
 func ambiguous(err error) bool {
 	var e *crm.Error
 	return errors.As(err, &e) && e.Ambiguous
+}
+
+// finishes is how long after our patience ended a CRM may still carry out what it was told.
+const finishes = time.Minute
+
+// unfinished says whether the CRM may still be at what failed: it did not answer in time.
+func unfinished(err error) bool {
+	var late net.Error
+	return ambiguous(err) && (errors.Is(err, context.DeadlineExceeded) || errors.As(err, &late) && late.Timeout())
 }
 
 // settleFailure decides by the failure's class alone.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/dealpay/dealpay/crm"
@@ -76,7 +77,7 @@ func (w *Worker) Run(ctx context.Context, id tenants.ID, kind outbox.Kind, promi
 	w.fault("claimed")
 	work, stop := context.WithTimeout(ctx, callTime)
 	defer stop()
-	alive := w.keepAlive(work, stop, id, func(ctx context.Context, tx *tenants.Tx, until time.Time) error {
+	work, alive := w.keepAlive(work, stop, id, func(ctx context.Context, tx *tenants.Tx, until time.Time) error {
 		return outbox.Renew(ctx, tx, claims, until)
 	})
 	again, failure := w.keep(work, id, claims[0])
@@ -86,14 +87,18 @@ func (w *Worker) Run(ctx context.Context, id tenants.ID, kind outbox.Kind, promi
 }
 
 // keepAlive renews a lease until the returned function is called. When the lease is lost, or could not be renewed for as long as
-// it holds, it cancels the work: somebody else may do it by then.
-func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id tenants.ID, renew func(context.Context, *tenants.Tx, time.Time) error) func() {
+// it holds, it cancels the work: somebody else may do it by then. A worker that stood still finds that out by no timer; so no
+// paced call of the returned context is begun after the lease.
+func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id tenants.ID, renew func(context.Context, *tenants.Tx, time.Time) error) (context.Context, func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
+	var until atomic.Int64
+	renewed := func(to time.Time) { until.Store(to.UnixNano()) }
+	over := func() bool { return w.Now().UnixNano() > until.Load() }
+	renewed(w.Now().Add(lease))
 	go func() {
 		defer close(ended)
 		tick := time.NewTicker(signOfLife)
 		defer tick.Stop()
-		until := w.Now().Add(lease)
 		for {
 			select {
 			case <-done:
@@ -104,18 +109,26 @@ func (w *Worker) keepAlive(ctx context.Context, cancel context.CancelFunc, id te
 				next := w.Now().Add(lease)
 				err := w.DB.Lightly(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return renew(ctx, tx, next) })
 				if err == nil {
-					until = next
+					renewed(next)
 				}
-				if errors.Is(err, outbox.ErrLost) || err != nil && w.Now().After(until) {
+				if errors.Is(err, outbox.ErrLost) || err != nil && over() {
 					cancel()
 				}
 			}
 		}
 	}()
-	return func() {
+	return context.WithValue(ctx, overKey{}, over), func() {
 		close(done)
 		<-ended
 	}
+}
+
+type overKey struct{}
+
+// held says whether the lease that ctx's work is done under still holds.
+func held(ctx context.Context) bool {
+	over, ok := ctx.Value(overKey{}).(func() bool)
+	return !ok || !over()
 }
 
 // keep does what was promised. It returns when to do it again; the zero time means that it is done.
@@ -154,7 +167,12 @@ func (w *Worker) setup(ctx context.Context, id tenants.ID) error {
 	if err := w.Accounts.Setup(ctx, id); err != nil {
 		return err
 	}
-	return w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error { return outbox.Hasten(ctx, tx, outbox.Push, w.Now()) })
+	return w.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+		if err := payments.SettleAll(ctx, tx, letIn, tenants.CRM, "", w.Now()); err != nil {
+			return err
+		}
+		return outbox.Hasten(ctx, tx, outbox.Push, w.Now())
+	})
 }
 
 // close records what became of a promise.
@@ -230,6 +248,8 @@ func code(err error) string {
 	switch {
 	case blocked(err):
 		return "blocked"
+	case errors.As(err, &e) && e.Code == CodeAway:
+		return "paused" // by us: the CRM did not refuse
 	case errors.As(err, &e):
 		return e.Class.String()
 	case errors.Is(err, payments.ErrCredentials):

@@ -213,6 +213,9 @@ func (s *Service) CheckInvoice(c *gin.Context) {
 			if err := read(ctx, tx); err != nil {
 				return err
 			}
+			if err := outbox.Revive(ctx, tx, in.DealID, s.Now()); err != nil {
+				return err
+			}
 			return outbox.Hurry(ctx, tx, outbox.Push, in.DealID, s.Now())
 		})
 		if err == nil {

@@ -116,7 +116,7 @@ func byHand(ctx context.Context, tx *tenants.Tx, in payments.Invoice, v *api.Inv
 }
 
 func syncView(s outbox.Sync) api.Sync {
-	v := api.Sync{State: api.SyncState(s.State), WrittenAt: utc(s.WrittenAt), Reason: s.Reason, NextTryAt: utc(s.NextTry)}
+	v := api.Sync{State: api.SyncState(s.State), WrittenAt: utc(s.WrittenAt), Reason: s.Reason, NextTryAt: utc(s.NextTry), WaitsSince: utc(s.Since)}
 	if s.Overwritten != nil {
 		v.Overwritten = &api.Overwritten{At: s.OverwrittenAt.UTC(), Repaired: s.Repaired, What: []api.OverwrittenWhat{}}
 		for _, what := range s.Overwritten {

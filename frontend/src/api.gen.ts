@@ -1104,10 +1104,15 @@ export interface components {
             state: "written" | "waiting" | "failed";
             /** Format: date-time */
             written_at: string | null;
-            /** @description a code the page words, empty when there is nothing to say: throttled, blocked, transient, revoked, gone, refused */
+            /** @description a code the page words, empty when there is nothing to say: throttled, paused, blocked, transient, revoked, gone, refused */
             reason: string;
             /** Format: date-time */
             next_try_at: string | null;
+            /**
+             * Format: date-time
+             * @description since when the CRM has not been told what is so
+             */
+            waits_since: string | null;
             overwritten?: components["schemas"]["Overwritten"];
         };
         /** @description what somebody changed in the CRM of what we had written; left out when nothing was */
@@ -1254,7 +1259,7 @@ export interface components {
         };
         Exception: {
             id: string;
-            /** @description wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked */
+            /** @description wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked, crm_revoked */
             kind: string;
             deal_id: string;
             invoice_id: string | null;

@@ -8,7 +8,7 @@ export function invoice(changes = {}) {
     id: 'i1', number: 'D-1042', deal_id: '1', status: 'awaiting_payment', amount: amd(5000000), paid: amd(0), refunded: amd(0),
     outstanding: amd(5000000), purpose: 'Deposit for the kitchen', url: 'https://pay.example.com/p/Zk3v9QmN2xW8yT4rB6cD1f',
     expires_at: '2025-03-13T08:00:00Z', paid_at: null, acquirer_paid_at: null, provider_ref: '', created_at: '2025-03-10T07:50:00Z',
-    locked: false, attempts: [], sends: [], payments: [], sync: {state: 'written', written_at: '2025-03-10T07:50:03Z', reason: '', next_try_at: null},
+    locked: false, attempts: [], sends: [], payments: [], sync: {state: 'written', written_at: '2025-03-10T07:50:03Z', reason: '', next_try_at: null, waits_since: null},
     qr_url: 'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==',
     can: ['edit', 'send', 'cancel', 'check', 'record', 'replace'], refunds: [], moves: [], receipts: [], ...changes,
   }
@@ -24,7 +24,7 @@ export const paid = (changes = {}) => invoice({
   paid_at: '2025-03-10T08:04:03Z', acquirer_paid_at: '2025-03-10T08:04:00Z', provider_ref: '18273645',
   attempts: [{id: 'a1', status: 'paid', acquirer: 'vpos_am', provider_ref: '18273645', created_at: '2025-03-10T08:02:00Z', checked_at: '2025-03-10T08:04:03Z'}],
   sends: [{at: '2025-03-10T07:58:00Z', by: 'user:7', channel: 'copy'}],
-  sync: {state: 'written', written_at: '2025-03-10T08:04:20Z', reason: '', next_try_at: null}, created_at: '2025-03-10T07:49:00Z', ...changes,
+  sync: {state: 'written', written_at: '2025-03-10T08:04:20Z', reason: '', next_try_at: null, waits_since: null}, created_at: '2025-03-10T07:49:00Z', ...changes,
 })
 
 export const exception = (changes = {}) => ({
@@ -55,7 +55,7 @@ export const history = {items: [
 export const message = {subject: 'Oak & Stone: payment of 50,000 AMD', text: 'Hello,\n\nplease pay 50,000 AMD to Oak & Stone.\n\nhttps://pay.example.com/p/Zk3v9QmN2xW8yT4rB6cD1f'}
 
 const lacks = minor => ({defaults: {amount: amd(minor), purpose: 'Kitchen, oak', expires_at: '2025-03-13T08:00:00Z'}})
-const waiting = {state: 'waiting', written_at: null, reason: 'throttled', next_try_at: '2025-03-10T08:06:00Z'}
+const waiting = {state: 'waiting', written_at: null, reason: 'throttled', next_try_at: '2025-03-10T08:06:00Z', waits_since: '2025-03-10T08:00:00Z'}
 
 /** cards are the states that must each look intended. */
 export const cards = {

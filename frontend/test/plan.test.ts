@@ -37,10 +37,10 @@ test('an action that is not there says why', () => {
   expect(why(missing(paid({status: 'disputed', can: []}), 'admin'))).toEqual({cancel: 'why.money', refund: 'why.disputed'})
 })
 
-test('the CRM is late with a payment only when it was not told of that payment', () => {
+test('the CRM is late with what has waited for more than a minute', () => {
   const now = new Date('2025-03-10T09:00:00Z')
-  const waiting = (written_at: string | null) => paid({sync: {state: 'waiting', written_at, reason: '', next_try_at: null}})
-  expect(late(waiting(null), now)).toBe(true)
-  expect(late(waiting('2025-03-10T08:00:00Z'), now)).toBe(true)
-  expect(late(waiting('2025-03-10T08:10:00Z'), now)).toBe(false)
+  const waiting = (waits_since: string | null) => paid({sync: {state: 'waiting', written_at: null, reason: '', next_try_at: null, waits_since}})
+  expect(late(waiting(null), now)).toBe(false)
+  expect(late(waiting('2025-03-10T08:58:59Z'), now)).toBe(true)
+  expect(late(waiting('2025-03-10T08:59:00Z'), now)).toBe(false)
 })

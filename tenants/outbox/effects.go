@@ -43,10 +43,11 @@ type Effect struct {
 	Kind        EffectKind      `db:"kind"`
 	Reference   string          `db:"reference"`
 	Body        json.RawMessage `db:"body"`
-	Status      string          `db:"status"`     // planned, or sending: an earlier run may have done it
-	RemoteOf    string          `db:"remote_of"`  // of CloseTask: the task's remote id, empty until it was sent
-	OfStatus    string          `db:"of_status"`  // of CloseTask: the task's status
-	OfAmbiguous bool            `db:"of_unknown"` // of CloseTask: the task may exist and its id is not known
+	Status      string          `db:"status"`      // planned, or sending: an earlier run may have done it
+	DoubtUntil  *time.Time      `db:"doubt_until"` // of sending: until then the earlier run's call may still be carried out
+	RemoteOf    string          `db:"remote_of"`   // of CloseTask: the task's remote id, empty until it was sent
+	OfStatus    string          `db:"of_status"`   // of CloseTask: the task's status
+	OfAmbiguous bool            `db:"of_unknown"`  // of CloseTask: the task may exist and its id is not known
 }
 
 // Telling returns what the effect has to say.
@@ -59,17 +60,26 @@ func (e Effect) Telling() (Telling, error) {
 // Open asks for the effects of these deals that still have to happen, in the order they were planned.
 func Open(tx *tenants.Tx, into *[]Effect, deals []string) {
 	tenants.Ask(tx, into, `
-		SELECT e.key, e.deal_id, e.kind, e.reference, e.body, e.status, coalesce(o.remote_id, '') AS remote_of,
+		SELECT e.key, e.deal_id, e.kind, e.reference, e.body, e.status, e.doubt_until, coalesce(o.remote_id, '') AS remote_of,
 			coalesce(o.status, '') AS of_status, coalesce(o.status = 'sending', false) AS of_unknown
 		FROM effects e LEFT JOIN effects o ON o.tenant_id = e.tenant_id AND o.key = e.body->>'of'
 		WHERE e.deal_id = ANY($1) AND e.status IN ('planned', 'sending') ORDER BY e.n`, deals)
 }
 
+// settles is how long a CRM that lives takes at most over a call whose caller has died. It is not longer than the time in which
+// another worker takes over: a note does not come later than the fields beside it.
+const settles = 4 * time.Second
+
 // Sending notes, before the call, that these effects are about to happen.
 func Sending(tx *tenants.Tx, keys []string, now time.Time) {
 	if len(keys) > 0 {
-		tx.Later(`UPDATE effects SET status = 'sending', sending_at = $2 WHERE key = ANY($1)`, keys, now)
+		tx.Later(`UPDATE effects SET status = 'sending', sending_at = $2, doubt_until = $3 WHERE key = ANY($1)`, keys, now, now.Add(settles))
 	}
+}
+
+// Doubt notes that an effect may happen until then: the CRM did not answer in time, and goes on.
+func Doubt(tx *tenants.Tx, key string, until time.Time) {
+	tx.Later(`UPDATE effects SET doubt_until = $2 WHERE key = $1 AND status = 'sending'`, key, until)
 }
 
 // Receipt is the CRM's word that an effect happened, and what it calls it.
@@ -94,6 +104,15 @@ func Unsent(tx *tenants.Tx, keys ...string) {
 		tx.Later(`UPDATE effects SET status = 'planned' WHERE key = ANY($1) AND status = 'sending'`, keys)
 	}
 }
+
+// restore plans again what the CRM would not take in these deals; a task only while nothing closes it.
+func restore(tx *tenants.Tx, deals ...string) {
+	tx.Later(`UPDATE effects e SET status = 'planned', last_error = '' WHERE deal_id = ANY($1) AND `+lost+` AND kind <> 'close_task'
+		AND NOT EXISTS (SELECT FROM effects c WHERE c.deal_id = e.deal_id AND c.kind = 'close_task' AND c.body->>'of' = e.key)`, deals)
+}
+
+// lost is of an effect that the CRM would not take.
+const lost = `status = 'dropped' AND last_error = 'refused'`
 
 // Forget gives up an effect that can never happen, or need not any more.
 func Forget(tx *tenants.Tx, key, reason string) {

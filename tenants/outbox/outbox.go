@@ -188,6 +188,12 @@ func Release(ctx context.Context, tx *tenants.Tx, due time.Time, claims ...Claim
 		WHERE id = $1 AND claimed_by = $2`, due)
 }
 
+// Await lets go of a promise until due, unless it was promised again meanwhile, and counts nothing. Error: ErrLost.
+func Await(ctx context.Context, tx *tenants.Tx, c Claim, due time.Time) error {
+	return forEach(ctx, tx, []Claim{c}, `UPDATE outbox SET claimed_by = NULL, claimed_until = NULL, relayed_at = NULL,
+		due_at = CASE WHEN seq = $3 THEN $4 ELSE due_at END WHERE id = $1 AND claimed_by = $2`, c.Seq, due)
+}
+
 // Bury ends a promise that can never be kept; a person may replay it. One that was promised again meanwhile is due at
 // once instead: the newer wish was not tried yet. Error: ErrLost.
 func Bury(ctx context.Context, tx *tenants.Tx, c Claim, now time.Time, reason string) error {
@@ -224,6 +230,7 @@ func Replay(ctx context.Context, tx *tenants.Tx, ids []int64, now time.Time) (in
 	made, err := tenants.Rows[struct {
 		ID   *int64     `db:"id"`
 		Kind string     `db:"kind"`
+		Key  string     `db:"key"`
 		Due  *time.Time `db:"due_at"`
 	}](ctx, tx, `
 		WITH dead AS (
@@ -235,20 +242,54 @@ func Replay(ctx context.Context, tx *tenants.Tx, ids []int64, now time.Time) (in
 			SELECT tenant_id, kind, key, $2::timestamptz + (n / $3) * $4::interval FROM one ORDER BY n
 			ON CONFLICT (tenant_id, kind, key) WHERE done_at IS NULL AND dead_at IS NULL
 			DO UPDATE SET seq = outbox.seq + 1, due_at = least(outbox.due_at, excluded.due_at)
-			RETURNING id, kind, due_at)
-		SELECT id, kind, due_at FROM made UNION ALL SELECT NULL, kind, NULL FROM dead`, ids, now, replayPortion, replayEvery)
+			RETURNING id, kind, key, due_at)
+		SELECT id, kind, key, due_at FROM made UNION ALL SELECT NULL, kind, key, NULL FROM dead`, ids, now, replayPortion, replayEvery)
 	if err != nil {
 		return 0, fmt.Errorf("replay: %w", err)
 	}
 	n := 0
+	var deals []string
 	for _, m := range made {
 		if m.ID == nil {
 			n++
 			continue
 		}
+		if m.Kind == string(Push) {
+			deals = append(deals, m.Key)
+		}
 		tx.Remind(tenants.Reminder{Tenant: tx.Tenant(), ID: *m.ID, Kind: m.Kind, Due: *m.Due})
 	}
+	restore(tx, deals...)
 	return n, nil
+}
+
+// Recover ends pushes that were given up of deals whose push has now been kept with nothing left out.
+func Recover(tx *tenants.Tx, now time.Time, kept []Claim) {
+	if len(kept) == 0 {
+		return
+	}
+	deals := make([]string, len(kept))
+	for i, c := range kept {
+		deals[i] = c.Key
+	}
+	tx.Later(`UPDATE outbox o SET done_at = $2 WHERE kind = 'push' AND key = ANY($1) AND dead_at IS NOT NULL AND done_at IS NULL
+		AND NOT EXISTS (SELECT FROM effects WHERE deal_id = o.key AND `+lost+`)`, deals, now)
+}
+
+// Revive is Replay of what was given up about one deal, and harmless when nothing was.
+func Revive(ctx context.Context, tx *tenants.Tx, deal string, now time.Time) error {
+	dead, err := tenants.Rows[struct {
+		ID int64 `db:"id"`
+	}](ctx, tx, `SELECT id FROM outbox WHERE kind = 'push' AND key = $1 AND dead_at IS NOT NULL AND done_at IS NULL`, deal)
+	if err != nil || len(dead) == 0 {
+		return err
+	}
+	ids := make([]int64, len(dead))
+	for i, d := range dead {
+		ids[i] = d.ID
+	}
+	_, err = Replay(ctx, tx, ids, now)
+	return err
 }
 
 // Hurry makes one promise due now that waits for a later time.

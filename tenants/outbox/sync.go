@@ -17,6 +17,7 @@ type Sync struct {
 	WrittenAt     *time.Time      `db:"written_at"`
 	Reason        string          `db:"reason"` // a code: transient, throttled, blocked, revoked, gone, refused
 	NextTry       *time.Time      `db:"next_try"`
+	Since         *time.Time      `db:"since"` // of waiting: since when something has been promised
 	Overwritten   []string        `db:"overwritten"` // what somebody changed in the CRM of what we had written
 	OverwrittenAt *time.Time      `db:"overwritten_at"`
 	Repaired      bool            `db:"repaired"`
@@ -35,11 +36,11 @@ func SyncsOf(ctx context.Context, tx *tenants.Tx, deals []string) (map[string]Sy
 	rows, err := tenants.Rows[Sync](ctx, tx, `
 		SELECT w.deal_id, CASE WHEN o.dead THEN 'failed' WHEN o.id IS NOT NULL THEN 'waiting' WHEN d.state IS NULL THEN 'waiting' ELSE d.state END AS state,
 			d.written, d.written_at, CASE WHEN o.id IS NULL THEN coalesce(d.reason, '') ELSE coalesce(nullif(o.last_error, ''), l.paused_why, '') END AS reason,
-			CASE WHEN NOT o.dead THEN o.due_at END AS next_try,
+			CASE WHEN NOT o.dead THEN o.due_at END AS next_try, CASE WHEN NOT o.dead THEN o.created_at END AS since,
 			d.overwritten, d.overwritten_at, coalesce(d.repaired, false) AS repaired, coalesce(d.repairs, 0) AS repairs
 		FROM unnest($1::text[]) AS w(deal_id)
 		LEFT JOIN deal_sync d ON d.deal_id = w.deal_id
-		LEFT JOIN LATERAL (SELECT id, last_error, due_at, dead_at IS NOT NULL AS dead FROM outbox
+		LEFT JOIN LATERAL (SELECT id, last_error, due_at, created_at, dead_at IS NOT NULL AS dead FROM outbox
 			WHERE kind = 'push' AND key = w.deal_id AND done_at IS NULL ORDER BY dead_at DESC NULLS FIRST LIMIT 1) o ON true
 		LEFT JOIN lanes l ON true`, deals)
 	if err != nil {

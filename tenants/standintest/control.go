@@ -9,6 +9,7 @@
 package standintest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -22,12 +23,13 @@ import (
 // Kind names a misbehaviour that can be asked for.
 type Kind string
 
-// The misbehaviours. Throttle, Slow, Down, HTMLError, DropAfterCommit, HTMLPage and
+// The misbehaviours. Throttle, Slow, Late, Down, HTMLError, DropAfterCommit, HTMLPage and
 // Truncated are applied by [Control.Wrap]; the others belong to the stand-in, which asks for
 // them with [Control.Take].
 const (
 	Throttle        Kind = "throttle"          // answer as the real limit would
 	Slow            Kind = "slow"              // wait MS before answering
+	Late            Kind = "late"              // do the work after MS, also when the caller is gone by then
 	Down            Kind = "down"              // 502 without touching state
 	DropAfterCommit Kind = "drop_after_commit" // do the work, then cut the connection
 	Duplicate       Kind = "duplicate"         // deliver a notice or event twice
@@ -39,7 +41,7 @@ const (
 	Truncated       Kind = "truncated"         // do the work, then answer with the first half of the body, as if it were whole
 )
 
-var kinds = map[Kind]bool{Throttle: true, Slow: true, Down: true, DropAfterCommit: true,
+var kinds = map[Kind]bool{Throttle: true, Slow: true, Late: true, Down: true, DropAfterCommit: true,
 	Duplicate: true, Reorder: true, Forge: true, Revoke: true, HTMLError: true, HTMLPage: true, Truncated: true}
 
 // Fault is one order to misbehave, for the next Count matching requests.
@@ -191,6 +193,10 @@ func (c *Control) serve(rec *recorder, r *http.Request, what string, api http.Ha
 		case <-time.After(time.Duration(f.MS) * time.Millisecond):
 		case <-r.Context().Done():
 		}
+	}
+	if f, ok := c.Take(Late, what); ok {
+		time.Sleep(time.Duration(f.MS) * time.Millisecond)
+		r = r.WithContext(context.WithoutCancel(r.Context()))
 	}
 	if f, ok := c.Take(Down, what); ok {
 		time.Sleep(time.Duration(f.MS) * time.Millisecond)

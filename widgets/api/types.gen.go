@@ -1038,7 +1038,7 @@ type Exception struct {
 	InvoiceId     *string  `json:"invoice_id"`
 	InvoiceNumber string   `json:"invoice_number"`
 
-	// Kind wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked
+	// Kind wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked, crm_revoked
 	Kind string `json:"kind"`
 
 	// Reserved decisions that need another role
@@ -1849,10 +1849,13 @@ type Sync struct {
 	// Overwritten what somebody changed in the CRM of what we had written; left out when nothing was
 	Overwritten *Overwritten `json:"overwritten,omitempty"`
 
-	// Reason a code the page words, empty when there is nothing to say: throttled, blocked, transient, revoked, gone, refused
-	Reason    string     `json:"reason"`
-	State     SyncState  `json:"state"`
-	WrittenAt *time.Time `json:"written_at"`
+	// Reason a code the page words, empty when there is nothing to say: throttled, paused, blocked, transient, revoked, gone, refused
+	Reason string    `json:"reason"`
+	State  SyncState `json:"state"`
+
+	// WaitsSince since when the CRM has not been told what is so
+	WaitsSince *time.Time `json:"waits_since"`
+	WrittenAt  *time.Time `json:"written_at"`
 }
 
 // SyncState defines model for Sync.State.

@@ -9,10 +9,9 @@ export function inCRM({sync, paid_at}: Invoice): string | null {
   return sync.written_at
 }
 
-/** late says whether the CRM should know of the payment by now and does not. */
-export function late(invoice: Invoice, now: Date): boolean {
-  if (invoice.sync.state === 'failed') return true
-  return invoice.sync.state === 'waiting' && invoice.paid_at != null && !inCRM(invoice) && now.getTime() - Date.parse(invoice.paid_at) > lateAfter
+/** late says whether the CRM should know by now what is so, and does not. */
+export function late({sync}: Invoice, now: Date): boolean {
+  return sync.state === 'failed' || sync.waits_since != null && now.getTime() - Date.parse(sync.waits_since) > lateAfter
 }
 
 /** moment is the one time that matters of an invoice, as the key of its word and the time. */
