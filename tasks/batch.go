@@ -21,6 +21,10 @@ const batchDeals = 250
 // After a crash so many effects at most have to be looked for.
 const partChanges = 100
 
+// together is how long what is no news of money waits after a deal was written, so that changes in quick succession are one
+// write. What is paid or given back waits for nothing.
+const together = time.Second
+
 // batch is what one look at the promises found.
 type batch struct {
 	deals []*deal
@@ -40,6 +44,7 @@ type deal struct {
 	effects []outbox.Effect
 	changes []crm.Change
 	keys    []string          // of the effect behind each change; empty for the state
+	calm    bool              // what changed is no news of money, and the deal was written a moment ago: all of it waits
 	later   bool              // an effect must wait for another one, or until what was sent earlier has settled
 	until   time.Time         // when the last of these has settled
 	forget  []string          // effects that need not happen any more
@@ -99,7 +104,7 @@ func (t *turn) look(ctx context.Context, tx *tenants.Tx, deals []*deal) error {
 		if len(mine[name].Invoices) == 0 {
 			continue
 		}
-		if err := d.compare(desired(mine[name]), written[name], t.tenant.Settings.Stages); err != nil {
+		if err := d.compare(desired(mine[name]), written[name], t.tenant.Settings.Stages, t.Now()); err != nil {
 			return err
 		}
 		d.ask = d.move || d.write && len(t.tenant.Settings.Fields) > 0
@@ -111,7 +116,7 @@ func (t *turn) look(ctx context.Context, tx *tenants.Tx, deals []*deal) error {
 }
 
 // compare decides whether the fields have to be written, and whether the deal may have to move.
-func (d *deal) compare(want crm.State, written outbox.Written, stages mapping.Stages) error {
+func (d *deal) compare(want crm.State, written outbox.Written, stages mapping.Stages, now time.Time) error {
 	if written.State != nil {
 		if err := json.Unmarshal(written.State, &d.had); err != nil {
 			return fmt.Errorf("read what was written: %w", err)
@@ -121,6 +126,14 @@ func (d *deal) compare(want crm.State, written outbox.Written, stages mapping.St
 	d.want.Stage, d.want.Pipeline = d.had.Stage, d.had.Pipeline
 	first := written.State == nil
 	d.write = first || written.Rewrite || !equal(d.had, want)
+	if d.write && written.At != nil && !written.Rewrite && d.had.Status == want.Status && d.had.Paid == want.Paid && d.had.Refunded == want.Refunded {
+		d.until = written.At.Add(together)
+		d.calm = now.Before(d.until)
+	}
+	if d.calm {
+		d.write = false
+		return nil
+	}
 	d.move = d.write && (first && len(stages) > 0 || stages.Wants(want.Status) && (written.Remove || d.had.Status != want.Status))
 	return nil
 }
@@ -189,6 +202,9 @@ func equal(a, b crm.State) bool {
 
 // plan turns what is open into changes.
 func (d *deal) plan(lang string, now time.Time) error {
+	if d.calm {
+		return nil
+	}
 	if d.write {
 		want := d.want
 		want.Stage, want.Pipeline = "", ""

@@ -162,6 +162,34 @@ func TestRemindersThatComeTwiceDoNothingTwice(t *testing.T) {
 	}
 }
 
+// Five links in a second: the first is written at once, the others together, with every note.
+func TestChangesInQuickSuccessionAreWrittenTogether(t *testing.T) {
+	h := newHouse(t)
+	h.owe("1")
+	h.lane()
+	_, before, _ := h.book.counts()
+	for range 4 {
+		h.later(200 * time.Millisecond)
+		h.owe("1")
+		h.lane()
+	}
+	_, writes, _ := h.book.counts()
+	require.Equal(t, before, writes)
+	require.Equal(t, 1, h.open())
+	require.Equal(t, "waiting", h.sync("1").State)
+	h.later(200 * time.Millisecond)
+	h.lane()
+	_, writes, _ = h.book.counts()
+	require.Equal(t, before+1, writes)
+	require.Equal(t, "5000.00", h.book.fields["1"].Outstanding.Decimal)
+	require.Zero(t, h.open())
+	h.owe("1")
+	h.pay("1")
+	h.lane()
+	_, writes, _ = h.book.counts()
+	require.Equal(t, before+2, writes, "money waits for nothing")
+}
+
 // A worker that stands still for longer than its lease must not record what another one has taken over; and what it wrote late,
 // over what is newer, does not stay in the CRM.
 func TestAWorkerThatOversleptRecordsNothing(t *testing.T) {

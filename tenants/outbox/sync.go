@@ -17,7 +17,7 @@ type Sync struct {
 	WrittenAt     *time.Time      `db:"written_at"`
 	Reason        string          `db:"reason"` // a code: transient, throttled, blocked, revoked, gone, refused
 	NextTry       *time.Time      `db:"next_try"`
-	Since         *time.Time      `db:"since"` // of waiting: since when something has been promised
+	Since         *time.Time      `db:"since"`       // of waiting: since when something has been promised
 	Overwritten   []string        `db:"overwritten"` // what somebody changed in the CRM of what we had written
 	OverwrittenAt *time.Time      `db:"overwritten_at"`
 	Repaired      bool            `db:"repaired"`
@@ -57,13 +57,14 @@ func SyncsOf(ctx context.Context, tx *tenants.Tx, deals []string) (map[string]Sy
 type Written struct {
 	Deal    string          `db:"deal_id"`
 	State   json.RawMessage `db:"written"` // nil when it took nothing yet
+	At      *time.Time      `db:"written_at"`
 	Rewrite bool            `db:"rewrite"` // write it also when it is the same: somebody overwrote it
 	Remove  bool            `db:"remove"`  // and move the deal to its stage again
 }
 
 // WrittenOf asks for what the CRM last took of these deals; those never written are left out.
 func WrittenOf(tx *tenants.Tx, into *[]Written, deals []string) {
-	tenants.Ask(tx, into, `SELECT deal_id, written, rewrite, remove FROM deal_sync WHERE deal_id = ANY($1)`, deals)
+	tenants.Ask(tx, into, `SELECT deal_id, written, written_at, rewrite, remove FROM deal_sync WHERE deal_id = ANY($1)`, deals)
 }
 
 // Wrote notes what the CRM took.
