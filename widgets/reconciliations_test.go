@@ -137,6 +137,27 @@ func TestARegisterIsUploaded(t *testing.T) {
 	require.Equal(t, int64(3_751), fees)
 }
 
+func TestAChargebackOfARegisterIsConfirmed(t *testing.T) {
+	o := newOffice(t)
+	_, a := o.Sold("7", 150_050)
+	mapping := register.Mapping{Delimiter: ";", Encoding: "utf-8", Decimal: ",", Date: "dd.mm.yyyy", Currency: "AMD", Kinds: map[string]register.Kind{"back": register.Chargeback},
+		Columns: register.Columns{Kind: "What", Reference: "Order", Amount: "Sum", Date: "Day"}}
+	require.Equal(t, mapping, got[register.Mapping](o, http.StatusOK, "PUT", "/registers/till/mapping", mapping))
+	got[api.Register](o, http.StatusCreated, "POST", "/registers?acquirer=till", "What;Order;Sum;Day\nback;"+a.Reference+";1500,50;12.03.2026\n")
+	o.Clock = o.Clock.AddDate(0, 0, 4)
+	run := got[api.Reconciliation](o, http.StatusAccepted, "POST", "/reconciliations", map[string]string{"day": "2026-03-12", "acquirer": "till"})
+	o.runs("2026-03-12|till")
+	report := got[api.ReconciliationReport](o, http.StatusOK, "GET", "/reconciliations/"+run.Id, nil)
+	require.Len(t, report.Mismatches, 1)
+	require.Equal(t, []any{api.ChargebackDiffers, "0.00 AMD", "1500.50 AMD"}, []any{report.Mismatches[0].Kind, report.Mismatches[0].Ours, report.Mismatches[0].Theirs})
+	path := "/reconciliations/" + run.Id + "/mismatches/1"
+	o.refused(422, "reason_empty", "POST", path, map[string]string{"state": "confirmed", "reason": ""})
+	judged := got[api.Mismatch](o, http.StatusOK, "POST", path, map[string]string{"state": "confirmed", "reason": "letter 17"})
+	require.Equal(t, []string{"closed", "letter 17"}, []string{string(judged.State), judged.Reason})
+	status, _ := o.call("POST", path, map[string]string{"state": "confirmed", "reason": "again"})
+	require.Equal(t, http.StatusConflict, status)
+}
+
 func TestAMonthIsLocked(t *testing.T) {
 	o := newOffice(t)
 	o.refused(400, "month_unreadable", "POST", "/periods/February/lock", nil)

@@ -723,7 +723,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Explain, close or open a mismatch again */
+        /** Explain, close or open a mismatch again, or confirm a chargeback */
         post: operations["judgeMismatch"];
         delete?: never;
         options?: never;
@@ -1610,7 +1610,7 @@ export interface components {
             run_id: string;
             n: number;
             /** @enum {string} */
-            kind: "missing_at_acquirer" | "missing_here" | "amount_differs" | "currency_differs" | "refund_differs" | "status_differs" | "crm_differs";
+            kind: "missing_at_acquirer" | "missing_here" | "amount_differs" | "currency_differs" | "refund_differs" | "chargeback_differs" | "status_differs" | "crm_differs";
             attempt_id: string | null;
             deal_id: string;
             /** @description the order number at the acquirer */
@@ -1634,8 +1634,11 @@ export interface components {
             changed_by: string;
         };
         Judgement: {
-            /** @enum {string} */
-            state: "open" | "explained" | "closed";
+            /**
+             * @description confirmed: what a register names as charged back is recorded, and the mismatch closed
+             * @enum {string}
+             */
+            state: "open" | "explained" | "closed" | "confirmed";
             reason: string;
             /** @description whoever asks, when left out */
             owner?: string;

@@ -248,6 +248,7 @@ func (e InvoiceEvidence) Valid() bool {
 // Defines values for JudgementState.
 const (
 	JudgementStateClosed    JudgementState = "closed"
+	JudgementStateConfirmed JudgementState = "confirmed"
 	JudgementStateExplained JudgementState = "explained"
 	JudgementStateOpen      JudgementState = "open"
 )
@@ -256,6 +257,8 @@ const (
 func (e JudgementState) Valid() bool {
 	switch e {
 	case JudgementStateClosed:
+		return true
+	case JudgementStateConfirmed:
 		return true
 	case JudgementStateExplained:
 		return true
@@ -329,6 +332,7 @@ func (e MailboxRequestSecurity) Valid() bool {
 // Defines values for MismatchKind.
 const (
 	AmountDiffers     MismatchKind = "amount_differs"
+	ChargebackDiffers MismatchKind = "chargeback_differs"
 	CrmDiffers        MismatchKind = "crm_differs"
 	CurrencyDiffers   MismatchKind = "currency_differs"
 	MissingAtAcquirer MismatchKind = "missing_at_acquirer"
@@ -341,6 +345,8 @@ const (
 func (e MismatchKind) Valid() bool {
 	switch e {
 	case AmountDiffers:
+		return true
+	case ChargebackDiffers:
 		return true
 	case CrmDiffers:
 		return true
@@ -1228,12 +1234,14 @@ type InvoicePage struct {
 // Judgement defines model for Judgement.
 type Judgement struct {
 	// Owner whoever asks, when left out
-	Owner  *string        `json:"owner,omitempty"`
-	Reason string         `json:"reason"`
-	State  JudgementState `json:"state"`
+	Owner  *string `json:"owner,omitempty"`
+	Reason string  `json:"reason"`
+
+	// State confirmed: what a register names as charged back is recorded, and the mismatch closed
+	State JudgementState `json:"state"`
 }
 
-// JudgementState defines model for Judgement.State.
+// JudgementState confirmed: what a register names as charged back is recorded, and the mismatch closed
 type JudgementState string
 
 // KeyPage defines model for KeyPage.
