@@ -145,7 +145,7 @@ func TestWhatIsAnothersLooksLikeWhatIsNotThere(t *testing.T) {
 			require.Equal(t, nothing.Status, theirThing.Status, "%s %s: %s", r.Method, r.Path, theirThing.Body)
 			require.Equal(t, plain(t, nothing), plain(t, theirThing), "%s %s", r.Method, r.Path)
 		}
-		for _, list := range []string{"/invoices", "/exceptions", "/api-keys", "/audit", "/mismatches", "/registers", "/periods", "/invoices?deal_id=" + p.deal, "/invoices?after=" + missingID} {
+		for _, list := range []string{"/invoices", "/exceptions", "/api-keys", "/audit", "/mismatches", "/registers", "/periods", "/balances", "/balances?deal_id=" + p.deal, "/balances?invoice_id=" + p.invoice.Id, "/invoices?deal_id=" + p.deal, "/invoices?after=" + missingID} {
 			got := me.api(http.MethodGet, list, nil)
 			require.Equal(t, http.StatusOK, got.Status)
 			for _, id := range []string{p.invoice.Id, p.exception, p.key, p.payment, theirs.ID} {

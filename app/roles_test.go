@@ -22,7 +22,7 @@ var (
 	forAccountants = append([]string{"POST /invoices/:id/receipts", "GET /receipts/missing", "GET /acts", "POST /invoices/:id/payments", "POST /payments/:id/reverse", "GET /exports", "GET /settings", "GET /people",
 		"GET /reconciliations", "POST /reconciliations", "GET /reconciliations/:id", "POST /reconciliations/:id/mismatches/:n", "POST /registers",
 		"GET /registers/:acquirer/mapping", "PUT /registers/:acquirer/mapping", "POST /periods/:month/lock",
-		"GET /mismatches", "GET /registers", "GET /periods"}, forManagers...)
+		"GET /mismatches", "GET /registers", "GET /periods", "GET /balances"}, forManagers...)
 	forAnybody = []string{"GET /openapi.yaml", "POST /session", "OPTIONS /session"} // the session proves itself
 )
 

@@ -137,6 +137,7 @@ func (h *house) api(r *gin.RouterGroup) {
 	r.POST("/registers", books, w.ImportRegister)
 	r.GET("/registers/:acquirer/mapping", books, w.GetMapping)
 	r.PUT("/registers/:acquirer/mapping", books, w.PutMapping)
+	r.GET("/balances", books, w.ListBalances)
 	r.GET("/periods", books, w.ListPeriods)
 	r.POST("/periods/:month/lock", books, w.LockPeriod)
 	r.POST("/repair", office, w.Repair)

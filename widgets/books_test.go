@@ -41,6 +41,7 @@ func newOffice(t *testing.T) *office {
 	g.POST("/reconciliations", w.Reconcile)
 	g.GET("/reconciliations/:id", w.GetReconciliation)
 	g.POST("/reconciliations/:id/mismatches/:n", w.JudgeMismatch)
+	g.GET("/balances", w.ListBalances)
 	g.GET("/mismatches", w.ListMismatches)
 	g.GET("/registers", w.ListRegisters)
 	g.GET("/periods", w.ListPeriods)

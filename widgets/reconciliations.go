@@ -188,6 +188,28 @@ func (s *Service) JudgeMismatch(c *gin.Context) {
 	s.answer(c, http.StatusOK, mismatchView(m), err)
 }
 
+// ListBalances answers GET /balances.
+func (s *Service) ListBalances(c *gin.Context) {
+	of := payments.Part{Deal: c.Query("deal_id")}
+	var err error
+	if text := c.Query("invoice_id"); text != "" {
+		if of.Invoice, err = uuid.Parse(text); err != nil || of.Invoice == uuid.Nil {
+			err = &bad{"invoice_unreadable", "invoice_id must be the id of an invoice."}
+		}
+	}
+	list := api.BalanceList{Items: []api.Balance{}}
+	if err == nil {
+		err = s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
+			all, err := payments.Balances(ctx, tx, of)
+			for _, b := range all {
+				list.Items = append(list.Items, api.Balance{Account: string(b.Account), Amount: payments.Money{Minor: b.Minor, Currency: b.Currency}})
+			}
+			return err
+		})
+	}
+	s.answer(c, http.StatusOK, list, err)
+}
+
 // ListPeriods answers GET /periods.
 func (s *Service) ListPeriods(c *gin.Context) {
 	page := api.PeriodPage{Items: []api.Period{}}

@@ -1,6 +1,7 @@
 package widgets_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -156,6 +157,35 @@ func TestAChargebackOfARegisterIsConfirmed(t *testing.T) {
 	require.Equal(t, []string{"closed", "letter 17"}, []string{string(judged.State), judged.Reason})
 	status, _ := o.call("POST", path, map[string]string{"state": "confirmed", "reason": "again"})
 	require.Equal(t, http.StatusConflict, status)
+}
+
+func TestBalancesByAccountAndCurrency(t *testing.T) {
+	o := busy(t)
+	in := o.Invoice("9", 150_000)
+	o.Learn(o.Try(in), tilltest.Took(payments.Money{Minor: 7_500, Currency: "USD"}))
+	read := func(query string) map[string]int64 {
+		sums := map[string]int64{}
+		for _, b := range got[api.BalanceList](o, http.StatusOK, "GET", "/balances"+query, nil).Items {
+			sums[b.Account+" "+b.Amount.Currency] = b.Amount.Minor
+		}
+		return sums
+	}
+	require.Equal(t, map[string]int64{"acquirer:till AMD": 150_000, "cash AMD": 50_000, "customer_refunds AMD": 50, "receivable AMD": -200_050,
+		"acquirer:till USD": 7_500, "unmatched USD": -7_500}, read(""))
+	require.Equal(t, map[string]int64{"acquirer:till AMD": 150_000, "customer_refunds AMD": 50, "receivable AMD": -150_050}, read("?deal_id=7"))
+	require.Equal(t, map[string]int64{"cash AMD": 50_000, "receivable AMD": -50_000}, read("?deal_id=8"))
+	require.Equal(t, read("?deal_id=9"), read("?invoice_id="+in.ID.String()))
+	require.Empty(t, read("?deal_id=unknown"))
+	require.Empty(t, read("?invoice_id="+uuid.NewString()))
+	for _, bad := range []string{"x", uuid.Nil.String()} {
+		o.refused(400, "invoice_unreadable", "GET", "/balances?invoice_id="+bad, nil)
+	}
+	other := tenantstest.Tenant(t, o.Fixture, "kommo", "other")
+	require.NoError(t, o.DB.In(t.Context(), other, func(ctx context.Context, tx *tenants.Tx) error {
+		all, err := payments.Balances(ctx, tx, payments.Part{})
+		require.Empty(t, all)
+		return err
+	}))
 }
 
 func TestAMonthIsLocked(t *testing.T) {

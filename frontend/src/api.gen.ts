@@ -768,6 +768,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/balances": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What stands in the ledger, by account and currency (accountants); of one deal or invoice when named */
+        get: operations["listBalances"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/periods": {
         parameters: {
             query?: never;
@@ -1632,6 +1649,15 @@ export interface components {
             /** Format: date-time */
             changed_at: string | null;
             changed_by: string;
+        };
+        BalanceList: {
+            items: components["schemas"]["Balance"][];
+        };
+        Balance: {
+            /** @description where money is (acquirer:vpos_am, bank, cash) or why (receivable, unmatched, customer_refunds, disputes, chargebacks, write_offs, fees, transfers) */
+            account: string;
+            /** @description what is there; negative where it came from: customers' claims that were met */
+            amount: components["schemas"]["Money"];
         };
         Judgement: {
             /**
@@ -2980,6 +3006,30 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Mapping"];
+                };
+            };
+            default: components["responses"]["Problem"];
+        };
+    };
+    listBalances: {
+        parameters: {
+            query?: {
+                deal_id?: string;
+                invoice_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description the accounts that hold something */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BalanceList"];
                 };
             };
             default: components["responses"]["Problem"];

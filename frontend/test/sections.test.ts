@@ -210,9 +210,12 @@ test('a month and all before it are locked after the question', async () => {
   let locked: object[] = []
   answer = (method, path) => {
     if (method === 'POST') locked = [{month: '2026-01', locked_at: '2026-03-10T09:00:00Z', locked_by: 'user:1'}]
-    return path === '/people' ? {items: [{id: '1', name: 'Armen'}]} : {items: locked, next: null}
+    const books = [{account: 'acquirer:vpos_am', amount: {minor: 5000000, currency: 'AMD'}}, {account: 'receivable', amount: {minor: -5000000, currency: 'AMD'}}]
+    return path === '/people' ? {items: [{id: '1', name: 'Armen'}]} : path === '/balances' ? {items: books} : {items: locked, next: null}
   }
   const {at, text} = await show(Months)
+  expect(at('balances').findAll('dt').map(dt => dt.text())).toEqual(['At VPOS.am', 'Claims on customers that were met'])
+  expect(at('balances').findAll('dd').map(dd => dd.text().replace(/\u00a0/g, ' '))).toEqual(['50,000 ֏', '-50,000 ֏'])
   expect(at('month-2026-03').exists()).toBe(false)
   await at('month-2026-01').find('button').trigger('click')
   expect(text()).toContain('Lock January 2026 and every month before it?')

@@ -904,6 +904,20 @@ type AuditPage struct {
 	Next  *string      `json:"next"`
 }
 
+// Balance defines model for Balance.
+type Balance struct {
+	// Account where money is (acquirer:vpos_am, bank, cash) or why (receivable, unmatched, customer_refunds, disputes, chargebacks, write_offs, fees, transfers)
+	Account string `json:"account"`
+
+	// Amount what is there; negative where it came from: customers' claims that were met
+	Amount Money `json:"amount"`
+}
+
+// BalanceList defines model for BalanceList.
+type BalanceList struct {
+	Items []Balance `json:"items"`
+}
+
 // BusyMethod defines model for BusyMethod.
 type BusyMethod struct {
 	Method string    `json:"method"`
@@ -1917,6 +1931,12 @@ type ListAuditParams struct {
 	// Action invoice.sent, or a whole kind such as invoice
 	Action *string `form:"action,omitempty" json:"action,omitempty"`
 	DealId *string `form:"deal_id,omitempty" json:"deal_id,omitempty"`
+}
+
+// ListBalancesParams defines parameters for ListBalances.
+type ListBalancesParams struct {
+	DealId    *string `form:"deal_id,omitempty" json:"deal_id,omitempty"`
+	InvoiceId *string `form:"invoice_id,omitempty" json:"invoice_id,omitempty"`
 }
 
 // PlanDealParams defines parameters for PlanDeal.
