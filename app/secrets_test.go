@@ -72,7 +72,7 @@ func TestASecretIsNeverAnsweredOrWrittenDown(t *testing.T) {
 			require.NotContains(t, string(got.Body), secret, key)
 		}
 	}
-	a.fault(a.Account, "html_error", 6, 0, "")
+	a.fault(a.Account, "html_error", -1, 0, "")
 	a.clock.Advance(time.Minute)
 	a.until("failures are kept", func() bool {
 		return a.number(`SELECT count(*) FROM outbox WHERE kind = 'check' AND last_error <> ''`) > 2 &&

@@ -115,8 +115,9 @@ func (a *account) becomes(in api.Invoice, status string) api.Invoice {
 // quiet waits until nothing that is due by the scene's clock is left to do.
 func (a *account) quiet() {
 	a.Helper()
-	a.until("nothing is due", func() bool {
-		return a.number(`SELECT count(*) FROM outbox WHERE done_at IS NULL AND dead_at IS NULL AND due_at <= $1`, a.clock.Now()) == 0
+	a.until("nothing is due", func() bool { // nor soon: a write is tried again a second later, or waits for others
+		return a.number(`SELECT count(*) FROM outbox WHERE done_at IS NULL AND dead_at IS NULL AND due_at <= $1::timestamptz + CASE kind WHEN 'push' THEN interval '3 seconds' ELSE interval '0' END`,
+			a.clock.Now()) == 0
 	})
 }
 

@@ -1720,6 +1720,11 @@ export interface components {
             kinds: {
                 [key: string]: "payment" | "refund" | "chargeback" | "payout" | "fee";
             };
+            /**
+             * @description what every line is where no column says so; payment when empty
+             * @enum {string}
+             */
+            every?: "" | "payment" | "refund" | "chargeback" | "payout" | "fee";
         };
         PeriodPage: {
             items: components["schemas"]["Period"][];

@@ -128,6 +128,7 @@ test('a register is looked into before anybody says how it is read', () => {
   expect(encodingOf(new Uint8Array([0xd1, 0xf3, 0xec, 0xec, 0xe0]))).toBe('windows-1251')
   expect(sample('\uFEFFReport\nOrder;Sum\n\n7;8\n', {delimiter: ';', skip: 1})).toEqual({headings: ['Order', 'Sum'], lines: [['7', '8']]})
   expect(missing(blank())).toEqual(['amount', 'date', 'reference'])
+  expect(missing({...blank(), every: 'payout'})).toEqual(['amount', 'date'])
 })
 
 test('a move names the other invoice, and money given back by hand its way and its reference', async () => {

@@ -1,6 +1,7 @@
 package register
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -45,7 +46,7 @@ func (m Mapping) line(n int, fields []string, at places, skipped Skipped) (l Lin
 	if strings.TrimSpace(strings.Join(fields, "")) == "" {
 		return l, false, nil
 	}
-	l = Line{N: n, Kind: Payment, Reference: cell(1), ProviderRef: cell(2), Currency: strings.ToUpper(cell(5))}
+	l = Line{N: n, Kind: cmp.Or(m.Every, Payment), Reference: cell(1), ProviderRef: cell(2), Currency: strings.ToUpper(cell(5))}
 	if at[0] >= 0 {
 		if l.Kind, ok = m.Kinds[cell(0)]; !ok {
 			skipped.add(cell(0))
@@ -71,7 +72,7 @@ func (m Mapping) line(n int, fields []string, at places, skipped Skipped) (l Lin
 			return l, false, err
 		}
 	}
-	if at[0] < 0 && l.Minor < 0 {
+	if at[0] < 0 && l.Minor < 0 && l.Kind == Payment {
 		l.Kind = Refund
 	}
 	if l.Minor = max(l.Minor, -l.Minor); l.Kind == Fee && l.Fee == 0 {

@@ -42,12 +42,13 @@ type Mapping struct {
 	Skip      int             `json:"skip"`      // lines before the headings
 	Columns   Columns         `json:"columns"`
 	Kinds     map[string]Kind `json:"kinds"` // what the column "kind" says, such as "Purchase"; other lines are left out
+	Every     Kind            `json:"every,omitempty"` // what every line is where no column says so, such as payout in a bank's statement; payment when empty
 }
 
 // Columns are headings; empty ones are not in the file.
 type Columns struct {
-	Kind        string `json:"kind"`         // without it every line is a payment, or a refund where the amount is negative
-	Reference   string `json:"reference"`    // our order number
+	Kind        string `json:"kind"`         // without it every line is what Every says, and a negative payment is a refund
+	Reference   string `json:"reference"`    // our order number; payouts and fees need none
 	ProviderRef string `json:"provider_ref"` // the acquirer's own reference
 	Amount      string `json:"amount"`
 	Fee         string `json:"fee"`
@@ -100,7 +101,9 @@ func (m Mapping) Check() error {
 		return wrong(0, "The date must be yyyy-mm-dd, dd.mm.yyyy, dd/mm/yyyy, mm/dd/yyyy or yyyymmdd.")
 	case m.Skip < 0 || m.Skip > 100:
 		return wrong(0, "Between 0 and 100 lines can be skipped.")
-	case m.Columns.Amount == "" || m.Columns.Date == "" || m.Columns.Reference+m.Columns.ProviderRef == "":
+	case m.Columns.Kind != "" && m.Every != "", m.Every != "" && !slices.Contains(Kinds, m.Every):
+		return wrong(0, "What every line is can be said where no column says it, and must be a kind of line.")
+	case m.Columns.Amount == "" || m.Columns.Date == "" || m.Columns.Reference+m.Columns.ProviderRef == "" && m.Every != Payout && m.Every != Fee:
 		return wrong(0, "The columns for the amount, the date and a reference are needed.")
 	case m.Columns.Currency == "" && !known(m.Currency):
 		return wrong(0, "Name the currency's column, or one known currency for the whole file.")

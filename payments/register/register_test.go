@@ -42,6 +42,31 @@ func TestABanksOwnColumns(t *testing.T) {
 	}, lines)
 }
 
+// A bank's statement of what acquirers paid out has no word for it, and no order of ours.
+func TestAStatementOfPayouts(t *testing.T) {
+	m := register.Mapping{Delimiter: ",", Encoding: "utf-8", Decimal: ".", Date: "yyyy-mm-dd", Currency: "AMD", Every: register.Payout,
+		Columns: register.Columns{Amount: "credit", Date: "day"}}
+	lines, err := read(m, "day,credit\n2026-03-11,1173.49\n2026-03-12,-3.00\n")
+	require.NoError(t, err)
+	require.Equal(t, []register.Line{{N: 2, Kind: register.Payout, Currency: "AMD", Minor: 117_349, Day: day(11)},
+		{N: 3, Kind: register.Payout, Currency: "AMD", Minor: 300, Day: day(12)}}, lines)
+	m.Every = register.Fee
+	lines, err = read(m, "day,credit\n2026-03-11,10\n")
+	require.NoError(t, err)
+	require.Equal(t, []register.Line{{N: 2, Kind: register.Fee, Currency: "AMD", Fee: 1_000, Day: day(11)}}, lines)
+	for _, every := range []register.Kind{"", register.Payment, register.Refund, register.Chargeback, "gift"} {
+		m.Every = every
+		require.Error(t, m.Check(), every)
+	}
+	m.Columns.Reference = "order"
+	for _, every := range []register.Kind{"", register.Payment, register.Refund, register.Chargeback} {
+		m.Every = every
+		require.NoError(t, m.Check(), every)
+	}
+	m.Columns.Kind, m.Kinds = "type", map[string]register.Kind{"x": register.Fee}
+	require.Error(t, m.Check(), "the column says it")
+}
+
 func TestLinesOfNoMappedKindAreCounted(t *testing.T) {
 	m := simple
 	m.Columns.Kind, m.Kinds = "type", map[string]register.Kind{"sale": register.Payment}

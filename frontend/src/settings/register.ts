@@ -11,7 +11,7 @@ export const dates = ['yyyy-mm-dd', 'dd.mm.yyyy', 'dd/mm/yyyy', 'mm/dd/yyyy', 'y
 
 /** blank is a mapping nobody has filled in. */
 export function blank(): Mapping {
-  return {delimiter: ';', encoding: 'utf-8', decimal: '.', date: 'yyyy-mm-dd', currency: 'AMD', skip: 0, kinds: {},
+  return {delimiter: ';', encoding: 'utf-8', decimal: '.', date: 'yyyy-mm-dd', currency: 'AMD', skip: 0, kinds: {}, every: '',
     columns: {kind: '', reference: '', provider_ref: '', amount: '', fee: '', currency: '', date: ''}}
 }
 
@@ -60,6 +60,6 @@ export function missing(m: Mapping): (typeof columns)[number][] {
   const list: (typeof columns)[number][] = []
   if (!m.columns.amount) list.push('amount')
   if (!m.columns.date) list.push('date')
-  if (!m.columns.reference && !m.columns.provider_ref) list.push('reference')
+  if (!m.columns.reference && !m.columns.provider_ref && m.every !== 'payout' && m.every !== 'fee') list.push('reference')
   return list
 }
