@@ -1,7 +1,9 @@
 package bench
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -137,24 +139,31 @@ func drain(ctx context.Context, s *Site, system string, n int) (time.Duration, i
 	if err == nil && refused > rejected {
 		err = fmt.Errorf("%d requests were rejected", refused-rejected)
 	}
+	if least := 2 * ((n + 49) / 50); err == nil && after-accepted < least {
+		err = fmt.Errorf("%d requests cannot have written what takes %d", after-accepted, least)
+	}
 	return last.Sub(due), after - accepted, errors.Join(err, s.once(ctx, t.Account, run, n))
 }
 
-// once checks that every deal has exactly one note of the run.
+// once checks that every deal has exactly one note of the run, and the run's reference in its fields.
 func (s *Site) once(ctx context.Context, host, run string, n int) error {
 	var state struct {
-		Deals []struct {
-			ID    string `json:"id"`
-			Notes []struct {
-				Text string `json:"text"`
-			} `json:"notes"`
-		} `json:"deals"`
+		Deals []json.RawMessage `json:"deals"`
 	}
 	if err := s.call(ctx, http.MethodGet, s.control(host, "/state"), "", nil, &state); err != nil {
 		return err
 	}
 	right := 0
-	for _, d := range state.Deals {
+	for _, raw := range state.Deals {
+		var d struct {
+			ID    string `json:"id"`
+			Notes []struct {
+				Text string `json:"text"`
+			} `json:"notes"`
+		}
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return fmt.Errorf("read a deal of the stand-in: %w", err)
+		}
 		found := 0
 		for _, note := range d.Notes {
 			if strings.Contains(note.Text, "DPN-"+run+"-"+d.ID) {
@@ -164,7 +173,9 @@ func (s *Site) once(ctx context.Context, host, run string, n int) error {
 		if found > 1 {
 			return fmt.Errorf("deal %s has %d notes instead of one", d.ID, found)
 		}
-		right += found
+		if right += found; found == 1 && !bytes.Contains(raw, []byte(`"R`+run+"-"+d.ID+`"`)) {
+			return fmt.Errorf("deal %s has its note, and its fields were not written", d.ID)
+		}
 	}
 	if right != n {
 		return fmt.Errorf("%d deals have their note instead of %d", right, n)
