@@ -26,7 +26,7 @@ var (
 // makeGuards makes what confirms openings, one for each CRM.
 func (s *Service) makeGuards() map[crm.System]crm.Guard {
 	guards := map[crm.System]crm.Guard{crm.Bitrix24: &bitrix24.Guard{ClientID: s.c.Bitrix24.ClientID, HTTP: s.c.HTTP,
-		AuthServers: list(s.c.Bitrix24.AuthURL), AllowHost: s.allowed, Now: s.c.Now}}
+		AuthServers: list(s.c.Bitrix24.AuthURL), AllowHost: s.allowed, Pacer: s.visitorsPacer, Now: s.c.Now}}
 	for _, system := range []crm.System{crm.AmoCRM, crm.Kommo} {
 		guards[system] = amo.Guard{Variant: variant(system), ClientID: s.app(system).ClientID, Secrets: s.app(system).secrets(),
 			Audience: s.c.PublicURL, AllowHost: func(host string) bool { return s.allowedAmo(system, host) }, Now: s.c.Now,
@@ -36,6 +36,20 @@ func (s *Service) makeGuards() map[crm.System]crm.Guard {
 			}}
 	}
 	return guards
+}
+
+// visitorsPacer is the pacer of a portal that somebody comes from. Where the portal is not connected, or that cannot be found out,
+// it has the smaller plan.
+func (s *Service) visitorsPacer(ctx context.Context, accountKey string) crm.Pacer {
+	enterprise := false
+	if id, _, err := s.c.DB.Enter(ctx, tenants.Door(crm.Bitrix24), accountKey); err == nil {
+		_ = s.in(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
+			me, err := tx.Me(ctx)
+			enterprise = me.Enterprise
+			return err
+		})
+	}
+	return s.pacer(crm.Bitrix24, accountKey, enterprise)
 }
 
 // list splits a comma list of addresses.

@@ -55,6 +55,8 @@ type deal struct {
 // marked as being sent before anything leaves.
 func (t *turn) load(ctx context.Context) (*batch, error) {
 	b := &batch{}
+	t.books.Lock()
+	defer t.books.Unlock()
 	err := t.DB.In(ctx, t.id, func(ctx context.Context, tx *tenants.Tx) error {
 		*b = batch{}
 		claims, err := t.lane.Look(ctx, tx, t.Now(), lease, batchDeals)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dealpay/dealpay/crm"
+	"github.com/dealpay/dealpay/crm/amo"
+	"github.com/dealpay/dealpay/crm/amo/amotest"
 	"github.com/dealpay/dealpay/crm/bitrix24"
 	"github.com/dealpay/dealpay/crm/bitrix24/bitrix24test"
 	"github.com/dealpay/dealpay/payments"
@@ -30,6 +33,7 @@ import (
 // orders is what a worker process of these tests is started with.
 type orders struct {
 	Database, Redis, Keyset string
+	System                  crm.System
 	Portal, Address, Token  string
 	Member                  string
 	Layout                  json.RawMessage
@@ -73,9 +77,18 @@ type fixed string
 func (f fixed) Token(context.Context) (string, error)           { return string(f), nil }
 func (f fixed) Refresh(context.Context, string) (string, error) { return string(f), nil }
 
-func (o orders) open(pacer crm.Pacer) *bitrix24.Account {
+// setter is an account that can be set up.
+type setter interface {
+	crm.Account
+	Setup(ctx context.Context) (crm.Layout, error)
+}
+
+func (o orders) open(pacer crm.Pacer) setter {
 	client := bitrix24test.Client(o.Address)
 	client.Timeout = 30 * time.Second
+	if o.System == crm.Kommo {
+		return amo.New(amo.Config{Variant: amo.Kommo, Domain: o.Portal, HTTP: client, Tokens: fixed(o.Token), Layout: o.Layout, Lang: "en", Pacer: pacer})
+	}
 	return bitrix24.New(bitrix24.Config{Endpoint: o.Portal, HTTP: client, Tokens: fixed(o.Token), Layout: o.Layout, Lang: "en", Pacer: pacer,
 		Handlers: bitrix24.Handlers{Card: "https://pay.example/bitrix24/card", Events: "https://pay.example/bitrix24/events"}})
 }
@@ -109,7 +122,7 @@ func obey(raw []byte) error {
 	if err := limiter.Warm(ctx); err != nil {
 		return err
 	}
-	pacer := limiter.For(tasks.Account{System: crm.Bitrix24, Key: o.Member})
+	pacer := limiter.For(tasks.Account{System: o.System, Key: o.Member})
 	worker := &tasks.Worker{DB: db, Accounts: portal{db, o.open(pacer)}, Remind: queue.Send, Now: time.Now, Log: log,
 		Payments: &payments.Service{DB: db, PublicURL: "https://pay.example", Now: time.Now, Log: log}}
 	return queue.Serve(ctx, worker, 8)
@@ -134,7 +147,7 @@ func newCrew(t *testing.T) *crew {
 	c.portal = c.server.Portal("acme.bitrix24.com")
 	c.portal.InstallForm()
 	c.portal.FinishInstall()
-	o := orders{Database: c.f.URL, Redis: tenantstest.Redis(t), Keyset: c.f.Keyset, Portal: "https://acme.bitrix24.com/rest/",
+	o := orders{System: crm.Bitrix24, Database: c.f.URL, Redis: tenantstest.Redis(t), Keyset: c.f.Keyset, Portal: "https://acme.bitrix24.com/rest/",
 		Address: strings.TrimPrefix(web.URL, "http://"), Token: c.portal.TokenFor("1").Access, Member: c.portal.MemberID()}
 	layout, err := o.open(nil).Setup(t.Context())
 	require.NoError(t, err)
@@ -309,6 +322,64 @@ func TestThreeWorkersShareOneAccountWithoutARefusal(t *testing.T) {
 	require.Zero(t, limits.Rejected)
 	for _, deal := range deals(20) {
 		require.Equal(t, 4, c.notes(deal))
+	}
+}
+
+// Three processes drain more than one account may do in seconds, and Redis is lost in the middle: the limiter's count is gone,
+// and Kommo, which counts to seven and refuses the eighth, refuses nothing.
+func TestThreeWorkersDrainAtTheLimitWithoutARefusal(t *testing.T) {
+	const n = 500
+	c := &crew{house: newHouse(t)}
+	c.clock.Store(time.Now().UnixNano())
+	server := amotest.New(amotest.Config{Variant: amotest.Kommo, ClientID: "0b0123f4-d123-4123-9123-e09f123456c0", ClientSecret: "secret",
+		AppURL: "https://pay.example.com", PublicSuffix: ".localhost", Accounts: []string{"acme"}, Leads: n})
+	web := httptest.NewServer(server)
+	t.Cleanup(func() {
+		c.kill()
+		web.Close()
+		server.Close()
+	})
+	account := server.Account("acme")
+	o := orders{System: crm.Kommo, Database: c.f.URL, Redis: tenantstest.Redis(t), Keyset: c.f.Keyset, Portal: account.Referer(),
+		Address: strings.TrimPrefix(web.URL, "http://"), Token: account.TokenFor(amotest.AdminID), Member: strconv.FormatInt(account.ID, 10)}
+	account.Control.Clock.Advance(time.Minute)
+	layout, err := o.open(nil).Setup(t.Context())
+	require.NoError(t, err)
+	o.Layout = layout
+	raw, err := json.Marshal(o)
+	require.NoError(t, err)
+	c.orders = string(raw)
+	options, err := redis.ParseURL(o.Redis)
+	require.NoError(t, err)
+	client := redis.NewClient(options)
+	defer client.Close()
+
+	c.in(func(ctx context.Context, tx *tenants.Tx) error {
+		_, err := tx.Exec(ctx, `INSERT INTO invoices (tenant_id, id, number, deal_id, minor, currency, purpose, status, paid, outstanding, paid_at, expires_at, created_by)
+			SELECT $1, gen_random_uuid(), 'N-' || deal, deal, 100000, 'AMD', 'Deal', 'paid', 100000, 0, $3, $3::timestamptz + interval '3 days', 'user:1'
+			FROM generate_series(1, $2::int) AS d(deal)`, c.id.String(), n, c.now())
+		if err == nil {
+			_, err = tx.Exec(ctx, `INSERT INTO effects (tenant_id, key, deal_id, kind, reference, body) SELECT $1, 'note:' || deal, deal, 'note', 'DPN-' || deal,
+				'{"what": "paid", "minor": 100000, "currency": "AMD"}' FROM generate_series(1, $2::int) AS d(deal)`, c.id.String(), n)
+		}
+		if err == nil {
+			_, err = tx.Exec(ctx, `INSERT INTO outbox (tenant_id, kind, key, due_at) SELECT $1, 'push', deal, $3 FROM generate_series(1, $2::int) AS d(deal)`,
+				c.id.String(), n, c.now())
+		}
+		return err
+	})
+	before := account.Control.Limits.Snapshot()
+	require.Zero(t, before.Rejected)
+	c.start(3)
+	c.until(30*time.Second, "under way", func() bool { return account.Control.Limits.Snapshot().Accepted-before.Accepted >= 5 })
+	require.NoError(t, client.FlushDB(t.Context()).Err())
+	took := c.until(60*time.Second, "drained", func() bool { return c.open() == 0 })
+	t.Logf("drained %s after the loss", took.Round(time.Millisecond))
+	after := account.Control.Limits.Snapshot()
+	require.Zero(t, after.Rejected)
+	require.GreaterOrEqual(t, after.Accepted-before.Accepted, 2*n/50)
+	for deal := 1; deal <= n; deal++ {
+		require.Len(t, account.Deal(strconv.Itoa(deal)).Notes, 1, deal)
 	}
 }
 

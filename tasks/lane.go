@@ -32,6 +32,8 @@ type turn struct {
 	account crm.Account
 	tenant  tenants.Tenant
 
+	books sync.Mutex // one batch at a time reads or records, so that a flood takes one place at the database
+
 	mu    sync.Mutex
 	stop  error         // why the CRM should not be called again in this turn
 	calls []outbox.Call // not yet recorded

@@ -31,6 +31,8 @@ func (t *turn) record(ctx context.Context, part []*deal, verdicts []crm.Verdict,
 	calls := t.calls
 	t.calls = nil
 	t.mu.Unlock()
+	t.books.Lock()
+	defer t.books.Unlock()
 	err := t.DB.In(context.WithoutCancel(ctx), t.id, func(ctx context.Context, tx *tenants.Tx) error {
 		var sum tally
 		at := 0

@@ -23,7 +23,9 @@ type Guard struct {
 	AuthServers []string
 	// AllowHost decides which portals may be called; it gets host names in lower case, without a port.
 	AllowHost func(host string) bool
-	Now       func() time.Time // nil: time.Now
+	// Pacer is of the account that an opening names; nil lets its question to the portal pass uncounted.
+	Pacer func(ctx context.Context, accountKey string) crm.Pacer
+	Now   func() time.Time // nil: time.Now
 }
 
 var _ crm.Guard = (*Guard)(nil)
@@ -138,12 +140,22 @@ func (g *Guard) person(ctx context.Context, info confirmed, o opening, v *crm.Vi
 	if o.Deal != "" {
 		cmds = append(cmds, itemGet(typeDeal, o.Deal))
 	}
+	var pacer crm.Pacer = crm.NoPacer{}
+	if g.Pacer != nil {
+		pacer = g.Pacer(ctx, o.Member)
+	}
+	ctx = crm.WithPriority(ctx, crm.Person)
+	if err := pacer.Wait(ctx, methodsOf(cmds)...); err != nil {
+		return doubt("profile", unsent(wrap("profile", err)))
+	}
 	r, fail := post(ctx, direct(g.HTTP), info.endpoint+"batch", batchBody(o.Token, cmds))
 	var got []answer
+	var said crm.Pressure
 	if fail == nil {
 		reader := New(Config{Now: g.Now})
-		got, _, fail = reader.read(r, cmds)
+		got, said, fail = reader.read(r, cmds)
 	}
+	pacer.Seen(ctx, said)
 	if fail == nil {
 		fail = got[0].err
 	}

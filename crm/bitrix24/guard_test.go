@@ -1,7 +1,9 @@
 package bitrix24_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -101,6 +103,41 @@ func TestAConfirmedOpeningIsAVisitor(t *testing.T) {
 			Endpoint: "http://acme.bitrix24.com.localhost/rest/", AuthServer: "http://oauth.bitrix.info.localhost",
 			AppToken: "ec1b2074a9d3f5c81b6e40d27a95cf38", Scope: "crm,placement", UserID: "1"}}, got)
 	require.Equal(t, []string{"oauth.bitrix.info.localhost/rest/app.info", "acme.bitrix24.com.localhost/rest/batch"}, v.hosts)
+}
+
+// counting is a pacer that notes what it was asked for, and refuses when told to.
+type counting struct {
+	asked  [][]string
+	heard  int
+	refuse error
+}
+
+func (c *counting) Wait(ctx context.Context, methods ...string) error {
+	if crm.PriorityOf(ctx) != crm.Person {
+		return errors.New("somebody waits for this")
+	}
+	c.asked = append(c.asked, methods)
+	return c.refuse
+}
+
+func (c *counting) Seen(context.Context, crm.Pressure) { c.heard++ }
+
+func TestAnOpeningCountsAgainstItsPortalsLimit(t *testing.T) {
+	v, p := newVendor(t), &counting{}
+	g := v.guard()
+	g.Pacer = func(_ context.Context, accountKey string) crm.Pacer {
+		require.Equal(t, member, accountKey)
+		return p
+	}
+	_, err := g.Visit(t.Context(), opening(nil))
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"batch", "profile", "crm.item.get"}}, p.asked)
+	require.Equal(t, 1, p.heard)
+	v.hosts, p.refuse = nil, &crm.Error{Class: crm.Throttled, Op: "batch", Code: "rate", RetryAfter: time.Second, Err: errors.New("no room")}
+	_, err = g.Visit(t.Context(), opening(nil))
+	require.NotErrorIs(t, err, crm.ErrForged)
+	require.Equal(t, crm.Throttled, crm.ClassOf(err))
+	require.Equal(t, []string{"oauth.bitrix.info.localhost/rest/app.info"}, v.hosts, "the portal is not asked")
 }
 
 func TestSelfHostedPortalsMayLeaveNewKeysOut(t *testing.T) {

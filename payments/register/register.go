@@ -41,7 +41,7 @@ type Mapping struct {
 	Currency  string          `json:"currency"`  // of lines that name none
 	Skip      int             `json:"skip"`      // lines before the headings
 	Columns   Columns         `json:"columns"`
-	Kinds     map[string]Kind `json:"kinds"` // what the column "kind" says, such as "Purchase"; other lines are left out
+	Kinds     map[string]Kind `json:"kinds"`           // what the column "kind" says, such as "Purchase"; other lines are left out
 	Every     Kind            `json:"every,omitempty"` // what every line is where no column says so, such as payout in a bank's statement; payment when empty
 }
 
