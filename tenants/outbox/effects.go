@@ -62,7 +62,8 @@ func Open(tx *tenants.Tx, into *[]Effect, deals []string) {
 	tenants.Ask(tx, into, `
 		SELECT e.key, e.deal_id, e.kind, e.reference, e.body, e.status, e.doubt_until, coalesce(o.remote_id, '') AS remote_of,
 			coalesce(o.status, '') AS of_status, coalesce(o.status = 'sending', false) AS of_unknown
-		FROM effects e LEFT JOIN effects o ON o.tenant_id = e.tenant_id AND o.key = e.body->>'of'
+		FROM effects e LEFT JOIN LATERAL (SELECT remote_id, status FROM effects WHERE e.kind = 'close_task' AND tenant_id = e.tenant_id
+			AND key = e.body->>'of' OFFSET 0) o ON true -- each by its key, also before the database has counted the rows
 		WHERE e.deal_id = ANY($1) AND e.status IN ('planned', 'sending') ORDER BY e.n`, deals)
 }
 
