@@ -72,7 +72,9 @@ func TestASecretIsNeverAnsweredOrWrittenDown(t *testing.T) {
 			require.NotContains(t, string(got.Body), secret, key)
 		}
 	}
+	a.quiet()
 	a.fault(a.Account, "html_error", -1, 0, "")
+	a.receive(a.get(p.fields["invoices"]), 100) // the CRM is to be told
 	a.clock.Advance(time.Minute)
 	a.until("failures are kept", func() bool {
 		return a.number(`SELECT count(*) FROM outbox WHERE kind = 'check' AND last_error <> ''`) > 2 &&
