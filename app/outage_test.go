@@ -203,3 +203,32 @@ func TestSettingsThatNameNothingNewOfTheCRMAreKeptWithoutIt(t *testing.T) {
 		require.Equal(a, http.StatusServiceUnavailable, a.api(http.MethodPut, "/settings", now).Status, "another stage must be one of the CRM's")
 	})
 }
+
+// The portal refuses more notes for ten minutes: the fields go on, and the card says what is late.
+func TestAMethodThatUsedUpItsTimeHoldsOnlyWhatNeedsIt(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.accounts[crm.Bitrix24]
+	first, second := a.create("1"), a.create("2")
+	a.quiet()
+	a.order(a.Account, "cost", map[string]any{"method": "crm.timeline.comment.add", "ms": 600_000})
+	a.pays(a.press(first), "paid", 1)
+	a.becomes(first, "paid")
+	a.until("its note is there", func() bool { return len(a.deal("1").notes(first)) == 1 })
+
+	a.pays(a.press(second), "paid", 1)
+	a.until("the fields are written and the note waits", func() bool {
+		return a.deal("2").field("status") == "paid" && a.get(second.Id).Sync.Reason == "throttled"
+	})
+	now := a.get(second.Id)
+	require.Empty(t, a.deal("2").notes(second))
+	require.Equal(t, "waiting", string(now.Sync.State))
+	require.WithinDuration(t, s.clock.Now().Add(10*time.Minute), *now.Sync.NextTryAt, time.Minute)
+
+	a.order(a.Account, "cost", map[string]any{"method": "crm.timeline.comment.add", "ms": 1})
+	require.NoError(t, s.house.redis.FlushDB(t.Context()).Err()) // the limiter counts by Redis's own clock
+	a.order(a.Account, "clock", map[string]any{"advance": "11m"})
+	s.clock.Advance(11 * time.Minute)
+	a.until("the note came", func() bool { return len(a.deal("2").notes(second)) == 1 })
+	require.Empty(t, a.exceptions("2"))
+}

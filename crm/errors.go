@@ -32,6 +32,7 @@ type Error struct {
 	Op         string        // API method or path
 	Code       string        // the CRM's own code, for logs
 	RetryAfter time.Duration // with Throttled: how long the CRM asked us to wait; 0 if it did not say
+	Method     string        // with Throttled: the one API method that has to wait; what needs others may go
 	// Ambiguous says that the CRM may have done the work: a time-out or a cut connection
 	// after the request was sent.
 	Ambiguous bool
@@ -84,7 +85,8 @@ func PriorityOf(ctx context.Context) Priority {
 type Pacer interface {
 	// Wait returns when one request may be sent. method is the API method or path; with a
 	// batch, methods names each command once. It returns an *Error of Class Throttled when
-	// the wait would be longer than the caller's context or patience allows.
+	// the wait would be longer than the caller's context or patience allows; and at once, with
+	// Method set, when one of the methods has used up its execution time.
 	Wait(ctx context.Context, methods ...string) error
 	// Seen tells what the CRM said about its limits.
 	Seen(ctx context.Context, p Pressure)

@@ -47,6 +47,7 @@ type deal struct {
 	calm    bool              // what changed is no news of money, and the deal was written a moment ago: all of it waits
 	later   bool              // an effect must wait for another one, or until what was sent earlier has settled
 	until   time.Time         // when the last of these has settled
+	why     string            // it waits until then, when people should know
 	forget  []string          // effects that need not happen any more
 	fields  map[string]string // what goes elsewhere than to our own fields, in the pipeline where it is
 }
@@ -274,6 +275,10 @@ func effect(e outbox.Effect, lang string) (crm.Change, verdict, error) {
 // goes back to the promises.
 func (t *turn) write(ctx context.Context, b *batch) error {
 	unread := t.readStages(ctx, b.deals)
+	if limited(unread) != "" {
+		t.withhold(b.deals, unread)
+		unread = nil
+	}
 	if unread != nil {
 		t.halt(unread)
 	}
@@ -291,6 +296,16 @@ func (t *turn) write(ctx context.Context, b *batch) error {
 		}
 	}
 	return nil
+}
+
+// withhold leaves out the fields of deals that cannot be read for as long as the method that reads them waits.
+func (t *turn) withhold(deals []*deal, why error) {
+	for _, d := range deals {
+		if d.ask {
+			d.write, d.changes, d.keys = false, d.changes[1:], d.keys[1:]
+			d.until, d.why = later(d.until, t.Now().Add(pause(why))), code(why)
+		}
+	}
 }
 
 // failed is the same verdict for every change of these deals.

@@ -16,7 +16,7 @@ const (
 	CodeRate      = "rate"         // no room within the caller's patience
 	CodePaused    = "paused"       // the CRM throttled us
 	CodeBlocked   = "blocked"      // the CRM shut us out; an administrator should know
-	CodeOperating = "operating"    // the method named by Op is over its execution time; others may go
+	CodeOperating = "operating"    // Method is over its execution time; others may go
 	CodeAway      = "limiter_away" // Redis cannot be asked
 	CodeOverslept = "overslept"    // the caller's lease is over: somebody else may be doing this
 )
@@ -50,7 +50,7 @@ func (p *pacer) Wait(ctx context.Context, methods ...string) error {
 		if a.granted {
 			return &crm.Error{Class: crm.Transient, Op: op(methods), Code: CodeOverslept, Err: errors.New("the lease is over")}
 		}
-		if a.wait > patience {
+		if a.wait > patience || a.method() != "" {
 			return refusal(methods, a, fmt.Errorf("no room for %s", a.wait))
 		}
 		patience -= a.wait
@@ -87,10 +87,19 @@ func (p *pacer) probed(a answer) {
 
 func refusal(methods []string, a answer, err error) error {
 	e := &crm.Error{Class: crm.Throttled, Op: op(methods), Code: a.why, RetryAfter: a.wait, Blocked: a.why == CodeBlocked, Err: err}
-	if method, ok := strings.CutPrefix(a.why, "operating "); ok {
-		e.Op, e.Code = method, CodeOperating
+	if method := a.method(); method != "" {
+		e.Op, e.Method, e.Code = method, method, CodeOperating
 	}
 	return e
+}
+
+// method is the one that has used up its execution time, when that is why.
+func (a answer) method() string {
+	method, ok := strings.CutPrefix(a.why, "operating ")
+	if !ok {
+		return ""
+	}
+	return method
 }
 
 func op(methods []string) string {

@@ -236,8 +236,7 @@ func TestAMethodOverItsOperatingTimeWaitsAlone(t *testing.T) {
 	})
 	var e *crm.Error
 	require.ErrorAs(t, p.Wait(t.Context(), "crm.item.get", "crm.item.update"), &e)
-	require.Equal(t, "crm.item.update", e.Op)
-	require.Equal(t, CodeOperating, e.Code)
+	require.Equal(t, []string{"crm.item.update", CodeOperating}, []string{e.Method, e.Code})
 	require.Equal(t, 4*time.Minute, e.RetryAfter)
 	require.NoError(t, p.Wait(t.Context(), "crm.item.get", "user.current"))
 
@@ -249,6 +248,9 @@ func TestAMethodOverItsOperatingTimeWaitsAlone(t *testing.T) {
 		require.True(t, o.ResetAt.Equal(reset))
 		require.Greater(t, o.Used, 200*time.Second)
 	}
+	b.now = reset.Add(-time.Second)
+	wait, _ := refusedFor(t, t.Context(), p, "crm.item.get", "crm.item.update")
+	require.Equal(t, time.Second, wait, "however short its wait, others need not share it")
 	b.now = reset
 	require.NoError(t, p.Wait(t.Context(), "crm.item.update"))
 }

@@ -192,6 +192,71 @@ func TestThrottlingStopsTheTurnAndCountsNothing(t *testing.T) {
 	}
 }
 
+// exhausted is the refusal of one method for four minutes.
+func exhausted() *crm.Error {
+	e := failing(crm.Throttled, false)
+	e.Method, e.RetryAfter = "notes", 4*time.Minute
+	return e
+}
+
+func TestAMethodOverItsTimeHoldsOnlyWhatNeedsIt(t *testing.T) {
+	h := newHouse(t)
+	h.pay(deals(120)...)
+	h.book.set(func(c crm.Change) error {
+		switch {
+		case c.Effect != nil:
+			return exhausted()
+		case c.Deal == "7":
+			return failing(crm.Transient, false)
+		}
+		return nil
+	}, nil)
+	h.lane()
+	h.pay("121")
+	h.lane()
+	for _, deal := range deals(121) {
+		if deal != "7" {
+			require.Equal(t, []any{crm.Paid, 0}, []any{h.book.status(deal), h.book.noted(deal)}, deal)
+			require.Equal(t, []any{"waiting", "throttled", h.now().Add(4 * time.Minute)}, []any{h.sync(deal).State, h.sync(deal).Reason, h.sync(deal).NextTry.UTC()}, deal)
+		}
+	}
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		lane, err := outbox.LaneOf(ctx, tx)
+		require.Empty(t, lane.PausedWhy, "the lane goes on")
+		return err
+	})
+	require.Equal(t, []any{"transient", h.now().Add(time.Second)}, []any{h.sync("7").Reason, h.sync("7").NextTry.UTC()},
+		"fields that failed do not wait for the note")
+	h.book.set(nil, nil)
+	h.later(4 * time.Minute)
+	h.lane()
+	for _, deal := range deals(121) {
+		require.Equal(t, []any{crm.Paid, 1, "written"}, []any{h.book.status(deal), h.book.noted(deal), h.sync(deal).State}, deal)
+	}
+	require.Zero(t, h.open())
+}
+
+func TestDealsThatCannotBeReadForAWhileAreToldMeanwhile(t *testing.T) {
+	h := newHouse(t)
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON"}}}, tenants.Operator)
+	})
+	h.pay(deals(30)...)
+	h.book.hide(exhausted())
+	h.lane()
+	for _, deal := range deals(30) {
+		require.Equal(t, []any{1, crm.Status("")}, []any{h.book.noted(deal), h.book.status(deal)})
+		require.Equal(t, []any{"waiting", "throttled", h.now().Add(4 * time.Minute)}, []any{h.sync(deal).State, h.sync(deal).Reason, h.sync(deal).NextTry.UTC()})
+	}
+	h.book.hide(nil)
+	h.later(4 * time.Minute)
+	h.lane()
+	for _, deal := range deals(30) {
+		require.Equal(t, []any{1, crm.Paid, "WON"}, []any{h.book.noted(deal), h.book.status(deal), h.book.stages[deal]})
+	}
+	require.Zero(t, h.open())
+}
+
 func TestAnOutageCostsOneCallATurn(t *testing.T) {
 	h := newHouse(t)
 	h.pay(deals(150)...)

@@ -129,7 +129,7 @@ func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, 
 			outbox.Forget(tx, d.keys[i], "no such task") // somebody removed it; of the deal that says nothing
 			continue
 		}
-		if v.Err != nil && (failure == nil || crm.ClassOf(v.Err) > crm.ClassOf(failure)) {
+		if v.Err != nil && (failure == nil || limited(failure) != "" || limited(v.Err) == "" && crm.ClassOf(v.Err) > crm.ClassOf(failure)) {
 			failure = v.Err
 		}
 		if err := t.settleChange(ctx, tx, sum, d, d.keys[i], v); err != nil {
@@ -143,7 +143,7 @@ func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, 
 	case failure != nil:
 		return t.settleFailure(ctx, tx, sum, d, failure)
 	case d.until.After(t.Now()):
-		return outbox.Await(ctx, tx, d.claim, d.until)
+		return outbox.Await(ctx, tx, d.claim, d.until, d.why)
 	case d.later:
 		sum.again = append(sum.again, d.claim)
 	default:
@@ -209,6 +209,9 @@ func unfinished(err error) bool {
 // settleFailure decides by the failure's class alone.
 func (t *turn) settleFailure(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, failure error) error {
 	now := t.Now()
+	if limited(failure) != "" { // only what needs this method waits
+		return outbox.Await(ctx, tx, d.claim, now.Add(pause(failure)), code(failure))
+	}
 	t.Log.WarnContext(ctx, "deal not written", "tenant", tx.Tenant(), "deal", d.claim.Key, "err", failure)
 	switch crm.ClassOf(failure) {
 	case crm.Throttled, crm.Revoked:

@@ -221,6 +221,15 @@ func pause(err error) time.Duration {
 	return time.Second
 }
 
+// limited is the method that alone has to wait, when that is what a failure says.
+func limited(err error) string {
+	var e *crm.Error
+	if crm.ClassOf(err) != crm.Throttled || !errors.As(err, &e) {
+		return ""
+	}
+	return e.Method
+}
+
 // retry says when a failed promise is tried again, and whether it is given up.
 func retry(c outbox.Claim, now time.Time) (time.Time, bool) {
 	since := now

@@ -134,11 +134,14 @@ func (a *Account) book(p *crm.Pressure, method string, t timing) {
 	a.mu.Unlock()
 }
 
-// bound says how long a method blocked for its operating time has to wait: until the reset that its last good
-// answer named.
+// bound says which method is blocked for its operating time, and how long it has to wait: until the reset that its last
+// good answer named.
 func (a *Account) bound(e *crm.Error, method string) {
 	if !strings.EqualFold(e.Code, "OPERATION_TIME_LIMIT") {
 		return
+	}
+	if method != "batch" {
+		e.Method = method
 	}
 	a.mu.Lock()
 	reset := a.resets[method]

@@ -72,16 +72,22 @@ func abandon(jobs []*job, fail *crm.Error) {
 	}
 }
 
-// do sends the jobs. After the failure of a whole request the rest is not tried: it would fail the same way.
+// do sends the jobs; those of a method that has to wait are left out. After the failure of a whole request the rest is not
+// tried: it would fail the same way.
 func (a *Account) do(ctx context.Context, jobs []*job) {
 	for len(jobs) > 0 {
 		part := jobs[:min(batchSize, len(jobs))]
-		jobs = jobs[len(part):]
 		var cmds []command
 		for _, j := range part {
 			cmds = append(cmds, j.do)
 		}
 		got, fail := a.run(ctx, cmds)
+		if waits := waiting(part, fail); len(waits) > 0 {
+			abandon(waits, fail)
+			jobs = unsettled(jobs)
+			continue
+		}
+		jobs = jobs[len(part):]
 		if fail != nil {
 			for _, j := range part {
 				j.settle("", fail)
@@ -97,6 +103,16 @@ func (a *Account) do(ctx context.Context, jobs []*job) {
 			j.settle(j.read(got[i].result))
 		}
 	}
+}
+
+// waiting are the jobs whose method has to wait, when that alone is why a request was not sent.
+func waiting(jobs []*job, fail *crm.Error) (held []*job) {
+	for _, j := range jobs {
+		if fail != nil && fail.Method != "" && fail.Method == j.do.method {
+			held = append(held, j)
+		}
+	}
+	return held
 }
 
 const mostPages = 10 // of 50 rows, looked through for a reference
@@ -119,15 +135,20 @@ func (a *Account) ask(ctx context.Context, jobs []*job) *crm.Error {
 	}
 	for len(open) > 0 {
 		part := open[:min(batchSize, len(open))]
-		open = open[len(part):]
 		var cmds []command
 		for _, q := range part {
 			cmds = append(cmds, q.page())
 		}
 		got, fail := a.run(ctx, cmds)
 		if fail != nil {
-			return fail
+			left := unasked(open, fail)
+			if len(left) == len(open) {
+				return fail
+			}
+			open = left
+			continue
 		}
+		open = open[len(part):]
 		for i, q := range part {
 			if q.job.settled {
 				continue
@@ -143,6 +164,21 @@ func (a *Account) ask(ctx context.Context, jobs []*job) *crm.Error {
 		}
 	}
 	return nil
+}
+
+// unasked settles the jobs whose question's method has to wait, and returns what else is to be asked.
+func unasked(open []asked, fail *crm.Error) (left []asked) {
+	for _, q := range open {
+		if fail.Method != "" && q.ask.method == fail.Method {
+			q.job.settle("", unsent(fail))
+		}
+	}
+	for _, q := range open {
+		if !q.job.settled {
+			left = append(left, q)
+		}
+	}
+	return left
 }
 
 func (q asked) page() command {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,6 +100,7 @@ func TestABlockedMethodWaitsForItsReset(t *testing.T) {
 	got, fail := account.run(t.Context(), cmds)
 	require.Nil(t, fail)
 	require.Equal(t, crm.Throttled, got[0].err.Class)
+	require.Equal(t, "crm.item.update", got[0].err.Method)
 	require.Equal(t, 3*time.Minute+time.Second, got[0].err.RetryAfter)
 	require.Nil(t, got[1].err, "other methods go on")
 
@@ -108,6 +110,54 @@ func TestABlockedMethodWaitsForItsReset(t *testing.T) {
 	require.False(t, told[1].Throttled, "only the method is blocked")
 	require.Equal(t, operatingLimit, told[1].Operating["crm.item.update"])
 	require.Equal(t, [][]string{{"batch", "crm.item.update", "profile"}, {"batch", "crm.item.update", "profile"}}, pacer.Waits())
+}
+
+// limiting is a pacer that knows a method which has used up its execution time.
+type limiting struct {
+	crmtest.Pacer
+	method string
+}
+
+func (p *limiting) Wait(ctx context.Context, methods ...string) error {
+	if slices.Contains(methods, p.method) {
+		return &crm.Error{Class: crm.Throttled, Op: p.method, Method: p.method, RetryAfter: time.Minute, Err: errors.New("used up")}
+	}
+	return p.Pacer.Wait(ctx, methods...)
+}
+
+func TestWhatNeedsAnotherMethodThanTheOneThatWaitsIsSent(t *testing.T) {
+	account, _, calls := scripted(t, says(200, `{"result":{"result":{"c00":true,"c01":true,"c02":true}}}`))
+	pacer := &limiting{method: "crm.timeline.comment.add"}
+	account.c.Pacer = pacer
+	note := func(ambiguous bool) crm.Change {
+		return crm.Change{Deal: "1", Effect: &crm.Effect{Kind: crm.Note, Reference: "DP-1", Text: "x", Ambiguous: ambiguous}}
+	}
+	done := crm.Change{Deal: "1", Effect: &crm.Effect{Kind: crm.CloseTask, RemoteID: "5"}}
+	got := account.Apply(t.Context(), []crm.Change{note(false), done, note(false), done, done})
+	require.Equal(t, 1, *calls)
+	require.Equal(t, [][]string{{"batch", "crm.activity.update"}}, pacer.Waits())
+	for i, v := range got {
+		var e *crm.Error
+		if i != 0 && i != 2 {
+			require.NoError(t, v.Err)
+			require.Equal(t, "5", v.RemoteID)
+		} else if require.ErrorAs(t, v.Err, &e); true {
+			require.Equal(t, []any{crm.Throttled, pacer.method, time.Minute, false}, []any{e.Class, e.Method, e.RetryAfter, e.Ambiguous})
+		}
+	}
+
+	pacer.method = "crm.timeline.comment.list" // its question cannot be put
+	got = account.Apply(t.Context(), []crm.Change{done, note(true), note(true)})
+	require.Equal(t, 2, *calls)
+	require.NoError(t, got[0].Err)
+	require.Equal(t, crm.Throttled, crm.ClassOf(got[1].Err))
+	require.Equal(t, crm.Throttled, crm.ClassOf(got[2].Err))
+
+	pacer.method = "batch"
+	got = account.Apply(t.Context(), []crm.Change{done, note(true)})
+	require.Equal(t, 2, *calls, "without it nothing can be sent")
+	require.Equal(t, crm.Throttled, crm.ClassOf(got[0].Err))
+	require.Equal(t, crm.Throttled, crm.ClassOf(got[1].Err))
 }
 
 func TestAMovedPortalIsFollowedOnlyWhenAllowed(t *testing.T) {

@@ -188,10 +188,12 @@ func Release(ctx context.Context, tx *tenants.Tx, due time.Time, claims ...Claim
 		WHERE id = $1 AND claimed_by = $2`, due)
 }
 
-// Await lets go of a promise until due, unless it was promised again meanwhile, and counts nothing. Error: ErrLost.
-func Await(ctx context.Context, tx *tenants.Tx, c Claim, due time.Time) error {
+// Await lets go of a promise until due, unless it was promised again meanwhile, and counts nothing; reason is what people
+// are shown, empty to leave what they are. Error: ErrLost.
+func Await(ctx context.Context, tx *tenants.Tx, c Claim, due time.Time, reason string) error {
 	return forEach(ctx, tx, []Claim{c}, `UPDATE outbox SET claimed_by = NULL, claimed_until = NULL, relayed_at = NULL,
-		due_at = CASE WHEN seq = $3 THEN $4 ELSE due_at END WHERE id = $1 AND claimed_by = $2`, c.Seq, due)
+		last_error = coalesce(nullif($5, ''), last_error),
+		due_at = CASE WHEN seq = $3 THEN $4 ELSE due_at END WHERE id = $1 AND claimed_by = $2`, c.Seq, due, reason)
 }
 
 // Bury ends a promise that can never be kept; a person may replay it. One that was promised again meanwhile is due at
