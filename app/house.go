@@ -178,7 +178,7 @@ func (h *house) headRoom(ctx context.Context, t tenants.Tenant) (widgets.Room, e
 	return room, err
 }
 
-// nearPlaces is how many checks and lanes a web process works on at once itself, so that a customer who has just paid does not
+// nearPlaces is how many checks, and how many lanes, a web process works on at once itself, so that a customer who has just paid does not
 // wait for a worker to look into its queue. Under load the workers have them.
 const nearPlaces = 4
 

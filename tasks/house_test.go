@@ -36,6 +36,8 @@ type house struct {
 	mu       sync.Mutex
 	reminded []tenants.Reminder // by workers, at the end of a slice
 	refused  error              // what connecting the account answers
+	held     chan struct{}      // until it is closed, connecting an account hangs
+	hanging  int
 }
 
 var admin = payments.By{Actor: "user:1", Role: tenants.Admin}
@@ -71,9 +73,7 @@ func (h *house) worker() *tasks.Worker {
 
 // Account connects the test's CRM.
 func (h *house) Account(ctx context.Context, id tenants.ID) (crm.Account, tenants.Tenant, error) {
-	h.mu.Lock()
-	refused := h.refused
-	h.mu.Unlock()
+	refused := h.connecting()
 	var tenant tenants.Tenant
 	err := h.f.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) (err error) {
 		tenant, err = tx.Me(ctx)
@@ -82,8 +82,20 @@ func (h *house) Account(ctx context.Context, id tenants.ID) (crm.Account, tenant
 	return h.book, tenant, errors.Join(err, refused)
 }
 
-// Setup and Leave do nothing in the test's CRM.
-func (h *house) Setup(context.Context, tenants.ID) error { return nil }
+func (h *house) connecting() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if held := h.held; held != nil {
+		h.hanging++
+		h.mu.Unlock()
+		<-held
+		h.mu.Lock()
+	}
+	return h.refused
+}
+
+// Setup connects; Leave does nothing in the test's CRM.
+func (h *house) Setup(context.Context, tenants.ID) error { return h.connecting() }
 func (h *house) Leave(context.Context, tenants.ID) error { return nil }
 
 func (h *house) refuse(err error) {

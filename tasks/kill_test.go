@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
@@ -296,18 +297,21 @@ func TestAWorkerThatStoodStillBeforeItsCallDoesNotMakeIt(t *testing.T) {
 	require.Equal(t, []int{1, 1, 0}, []int{c.notes("1"), c.notes("2"), c.open()})
 }
 
-// servers is how many workers take reminders.
-func (c *crew) servers() int {
+// servers is how many workers drain lanes.
+func (c *crew) servers() (n int) {
 	c.Helper()
 	var o orders
 	require.NoError(c, json.Unmarshal([]byte(c.orders), &o))
-	options, err := redis.ParseURL(o.Redis)
+	options, err := asynq.ParseRedisURI(o.Redis)
 	require.NoError(c, err)
-	client := redis.NewClient(options)
-	defer func() { _ = client.Close() }()
-	n, err := client.ZCard(c.Context(), "asynq:servers").Result()
+	inspector := asynq.NewInspector(options)
+	defer func() { _ = inspector.Close() }()
+	servers, err := inspector.Servers()
 	require.NoError(c, err)
-	return int(n)
+	for _, s := range servers {
+		n += s.Queues["lanes"]
+	}
+	return n
 }
 
 // Three processes share a portal and the limits of its plan: none of them is ever refused.

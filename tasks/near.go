@@ -16,21 +16,30 @@ import (
 type near struct {
 	run    func(context.Context, tenants.Reminder) error
 	ctx    context.Context //nolint:containedctx // of the process: a waker's own ends with its work
-	places chan struct{}
+	checks chan struct{}   // a place each
+	lanes  chan struct{}
 	busy   sync.WaitGroup
+}
+
+func (n *near) places(kind outbox.Kind) chan struct{} {
+	if kind == outbox.Push {
+		return n.lanes
+	}
+	return n.checks
 }
 
 // take keeps the promise if there is a place.
 func (n *near) take(r tenants.Reminder, failed func(error)) bool {
+	places := n.places(outbox.Kind(r.Kind))
 	select {
-	case n.places <- struct{}{}:
+	case places <- struct{}{}:
 	default:
 		return false
 	}
 	n.busy.Add(1)
 	go func() {
 		defer n.busy.Done()
-		defer func() { <-n.places }()
+		defer func() { <-places }()
 		defer func() {
 			if r := recover(); r != nil {
 				failed(fmt.Errorf("it panicked: %v", r))
@@ -70,10 +79,11 @@ func (q *Queue) Wake(reminders []tenants.Reminder) {
 	}
 }
 
-// Stay makes this process keep up to places promises near by at once, until the returned function has waited for them.
+// Stay makes this process keep up to places checks near by at once, and as many lanes, until the returned function has waited
+// for them.
 func (q *Queue) Stay(ctx context.Context, w *Worker, places int) (leave func()) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
-	n := &near{ctx: work, places: make(chan struct{}, places), run: func(ctx context.Context, r tenants.Reminder) error {
+	n := &near{ctx: work, checks: make(chan struct{}, places), lanes: make(chan struct{}, places), run: func(ctx context.Context, r tenants.Reminder) error {
 		if outbox.Kind(r.Kind) == outbox.Push {
 			return w.Lane(ctx, r.Tenant)
 		}

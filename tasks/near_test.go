@@ -22,7 +22,7 @@ func somebody(t *testing.T) tenants.ID {
 
 func TestAPromiseIsKeptNearByWhileThereIsAPlace(t *testing.T) {
 	hold, ran := make(chan struct{}), atomic.Int64{}
-	n := &near{ctx: t.Context(), places: make(chan struct{}, 2), run: func(context.Context, tenants.Reminder) error {
+	n := &near{ctx: t.Context(), checks: make(chan struct{}, 2), lanes: make(chan struct{}, 1), run: func(context.Context, tenants.Reminder) error {
 		ran.Add(1)
 		<-hold
 		return nil
@@ -31,20 +31,21 @@ func TestAPromiseIsKeptNearByWhileThereIsAPlace(t *testing.T) {
 	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t)}, fail))
 	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t)}, fail))
 	require.False(t, n.take(tenants.Reminder{Tenant: somebody(t)}, fail), "the queue has room for the rest")
+	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t), Kind: string(outbox.Push)}, fail), "lanes have places of their own")
 	close(hold)
 	n.busy.Wait()
-	require.Equal(t, int64(2), ran.Load())
+	require.Equal(t, int64(3), ran.Load())
 	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t)}, fail))
 	n.busy.Wait()
 }
 
 func TestAPromiseThatPanicsTakesNobodyWithIt(t *testing.T) {
 	failed := make(chan error, 1)
-	n := &near{ctx: t.Context(), places: make(chan struct{}, 1), run: func(context.Context, tenants.Reminder) error { panic("broken") }}
+	n := &near{ctx: t.Context(), checks: make(chan struct{}, 1), run: func(context.Context, tenants.Reminder) error { panic("broken") }}
 	require.True(t, n.take(tenants.Reminder{Tenant: somebody(t)}, func(err error) { failed <- err }))
 	require.ErrorContains(t, <-failed, "broken")
 	n.busy.Wait()
-	require.Empty(t, n.places, "its place is free")
+	require.Empty(t, n.checks, "its place is free")
 }
 
 // Redis does not answer here: what is woken near by needs no Redis, and what is not due wakes nobody.
@@ -53,7 +54,7 @@ func TestAWokenLaneNeedsNoQueue(t *testing.T) {
 	require.NoError(t, err)
 	defer q.Close()
 	ran := atomic.Int64{}
-	n := &near{ctx: t.Context(), places: make(chan struct{}, 8), run: func(context.Context, tenants.Reminder) error { ran.Add(1); return nil }}
+	n := &near{ctx: t.Context(), checks: make(chan struct{}, 8), lanes: make(chan struct{}, 8), run: func(context.Context, tenants.Reminder) error { ran.Add(1); return nil }}
 	q.near.Store(n)
 	push := tenants.Reminder{Tenant: somebody(t), Kind: string(outbox.Push), Due: time.Now().Add(-time.Second)}
 	later := push

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,27 @@ const (
 	promiseTask = "promise:run"
 	laneTask    = "lane:run"
 )
+
+// What waits for different others has places of its own: a CRM that hangs keeps nobody from asking an acquirer, and the night's
+// comparisons keep nobody from either. shares is of the places that a worker has.
+var shares = map[string]int{checks: 1, lanes: 1, chores: 4}
+
+const (
+	checks = "checks" // ask an acquirer, or change what is owed
+	lanes  = "lanes"  // write to a CRM
+	chores = "chores" // everything that nobody waits for within seconds
+)
+
+// queueOf is where a kind of promise is reminded of.
+func queueOf(kind outbox.Kind) string {
+	switch kind {
+	case outbox.Check, outbox.Notice, outbox.Expire, outbox.Refund:
+		return checks
+	case outbox.Push:
+		return lanes
+	}
+	return chores
+}
 
 type reminder struct {
 	Tenant string      `json:"t"`
@@ -77,13 +99,13 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 		if r.Due.After(q.now()) {
 			continue
 		}
-		task, queue := promiseTask, "checks"
+		task := promiseTask
 		body := reminder{Tenant: r.Tenant.String(), Kind: outbox.Kind(r.Kind), ID: r.ID}
 		switch body.Kind {
-		case outbox.Review: // a CRM may report thousands at once; payments do not wait for them
-			queue, body.ID = "reviews", 0
+		case outbox.Review: // a CRM may report thousands at once
+			body.ID = 0
 		case outbox.Push:
-			task, queue, body = laneTask, "lanes", reminder{Tenant: body.Tenant}
+			task, body = laneTask, reminder{Tenant: body.Tenant}
 		}
 		if body.ID == 0 { // one answers all of a kind
 			one := wake{r.Tenant, outbox.Kind(r.Kind)}
@@ -94,7 +116,7 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 		}
 		payload, _ := json.Marshal(body)
 		// Never retried and never archived by asynq: Postgres knows what is left to do.
-		_, err := q.client.EnqueueContext(ctx, asynq.NewTask(task, payload), asynq.Queue(queue), asynq.MaxRetry(0), asynq.Timeout(2*time.Minute))
+		_, err := q.client.EnqueueContext(ctx, asynq.NewTask(task, payload), asynq.Queue(queueOf(outbox.Kind(r.Kind))), asynq.MaxRetry(0), asynq.Timeout(2*time.Minute))
 		if err != nil {
 			q.log.Warn("reminder not sent; the sweeper will", "err", err)
 			q.away.Store(q.now().Add(awayFor).UnixNano())
@@ -103,11 +125,31 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 	}
 }
 
-// Serve handles reminders until ctx ends, and sweeps. concurrency bounds the promises kept at once.
+// Serve handles reminders until ctx ends, and sweeps. concurrency bounds the checks kept at once, and the lanes; a quarter
+// of it everything else.
 func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
+	var servers []*asynq.Server
+	for queue, share := range shares {
+		if server := q.start(ctx, w, queue, max(1, concurrency/share)); server != nil {
+			servers = append(servers, server)
+		}
+	}
+	leave := q.Stay(ctx, w, max(1, concurrency/4))
+	q.sweep(ctx, w.DB)
+	var ending sync.WaitGroup
+	for _, server := range servers {
+		ending.Go(server.Shutdown)
+	}
+	ending.Wait()
+	leave()
+	return nil
+}
+
+// start handles one queue's reminders; nil when ctx ended before Redis could be reached.
+func (q *Queue) start(ctx context.Context, w *Worker, queue string, places int) *asynq.Server {
 	server := asynq.NewServer(q.redis, asynq.Config{
-		Concurrency:              concurrency,
-		Queues:                   map[string]int{"checks": 6, "lanes": 4, "reviews": 1},
+		Concurrency:              places,
+		Queues:                   map[string]int{queue: 1},
 		TaskCheckInterval:        20 * time.Millisecond, // asynq's default is a second; who waits for an answer is served near by
 		DelayedTaskCheckInterval: time.Second,
 		ShutdownTimeout:          shutdownTime,
@@ -121,7 +163,7 @@ func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 	for {
 		err := server.Start(mux)
 		if err == nil {
-			break
+			return server
 		}
 		q.log.Warn("queue not reachable", "err", err)
 		select {
@@ -130,11 +172,6 @@ func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 		case <-time.After(time.Second):
 		}
 	}
-	leave := q.Stay(ctx, w, max(1, concurrency/4))
-	q.sweep(ctx, w.DB)
-	server.Shutdown()
-	leave()
-	return nil
 }
 
 // handler answers every reminder with success: what failed is promised in Postgres, and asynq must not keep it.
