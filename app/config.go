@@ -20,7 +20,7 @@ type config struct {
 	ListenAddr  string         `env:"LISTEN_ADDR"     envDefault:"127.0.0.1:8080"`
 	Keyset      tenants.Secret `env:"SECRET_KEYSET"` // base64 of a Tink keyset; dealpay rotate-keys makes one
 	LogLevel    string         `env:"LOG_LEVEL"       envDefault:"info"`
-	Concurrency int            `env:"WORK_CONCURRENCY" envDefault:"64"` // checks that one worker makes at once, and as many lanes
+	Concurrency int            `env:"WORK_CONCURRENCY" envDefault:"64"` // checks that one worker makes at once, and as many lanes of each CRM
 	DBConns     int            `env:"DATABASE_CONNS"  envDefault:"24"`
 	Egress      string         `env:"EGRESS_ADDRESS"  envDefault:"default"` // label of the outgoing address; workers behind one address share it
 

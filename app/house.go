@@ -87,7 +87,7 @@ func buildAt(ctx context.Context, c config, now func() time.Time) (*house, error
 	if h.db, err = tenants.Open(ctx, c.DatabaseURL, c.DBConns, sealer); err != nil {
 		return nil, err
 	}
-	h.db.Wake = h.queue.Wake
+	h.db.Wake, h.queue.System = h.queue.Wake, h.db.SystemOf
 	h.limiter = tasks.NewLimiter(h.redis, tasks.LimiterOptions{Egress: c.Egress, PersonPatience: personPatience})
 	if err := h.limiter.Warm(ctx); err != nil {
 		h.log.WarnContext(ctx, "the limiter cannot reach Redis yet", "err", err)

@@ -36,7 +36,7 @@ type house struct {
 	mu       sync.Mutex
 	reminded []tenants.Reminder // by workers, at the end of a slice
 	refused  error              // what connecting the account answers
-	held     chan struct{}      // until it is closed, connecting an account hangs
+	held     chan struct{}      // until it is closed, connecting any account but the first hangs
 	hanging  int
 }
 
@@ -73,7 +73,7 @@ func (h *house) worker() *tasks.Worker {
 
 // Account connects the test's CRM.
 func (h *house) Account(ctx context.Context, id tenants.ID) (crm.Account, tenants.Tenant, error) {
-	refused := h.connecting()
+	refused := h.connecting(id)
 	var tenant tenants.Tenant
 	err := h.f.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) (err error) {
 		tenant, err = tx.Me(ctx)
@@ -82,10 +82,10 @@ func (h *house) Account(ctx context.Context, id tenants.ID) (crm.Account, tenant
 	return h.book, tenant, errors.Join(err, refused)
 }
 
-func (h *house) connecting() error {
+func (h *house) connecting(id tenants.ID) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if held := h.held; held != nil {
+	if held := h.held; held != nil && id != h.id {
 		h.hanging++
 		h.mu.Unlock()
 		<-held
@@ -95,8 +95,8 @@ func (h *house) connecting() error {
 }
 
 // Setup connects; Leave does nothing in the test's CRM.
-func (h *house) Setup(context.Context, tenants.ID) error { return h.connecting() }
-func (h *house) Leave(context.Context, tenants.ID) error { return nil }
+func (h *house) Setup(_ context.Context, id tenants.ID) error { return h.connecting(id) }
+func (h *house) Leave(context.Context, tenants.ID) error      { return nil }
 
 func (h *house) refuse(err error) {
 	h.mu.Lock()

@@ -113,7 +113,7 @@ func obey(raw []byte) error {
 	if err != nil {
 		return err
 	}
-	db.Wake = queue.Wake
+	db.Wake, queue.System = queue.Wake, db.SystemOf
 	options, err := redis.ParseURL(o.Redis)
 	if err != nil {
 		return err
@@ -297,7 +297,7 @@ func TestAWorkerThatStoodStillBeforeItsCallDoesNotMakeIt(t *testing.T) {
 	require.Equal(t, []int{1, 1, 0}, []int{c.notes("1"), c.notes("2"), c.open()})
 }
 
-// servers is how many workers drain lanes.
+// servers is how many workers take reminders.
 func (c *crew) servers() (n int) {
 	c.Helper()
 	var o orders
@@ -309,7 +309,7 @@ func (c *crew) servers() (n int) {
 	servers, err := inspector.Servers()
 	require.NoError(c, err)
 	for _, s := range servers {
-		n += s.Queues["lanes"]
+		n += s.Queues["checks"]
 	}
 	return n
 }

@@ -17,6 +17,8 @@ import (
 const (
 	// slice is how long one turn of a lane may take before others have theirs.
 	slice = 5 * time.Second
+	// crowdedSlice is a turn's time while every place is taken.
+	crowdedSlice = time.Second
 	// flights is how many full batches of one lane are under way at once, so that neither our database nor a CRM that
 	// answers slowly keeps a busy lane below the limit. It bounds a lane's memory together with batchDeals.
 	flights = 2
@@ -31,6 +33,7 @@ type turn struct {
 	lane    *outbox.Lane
 	account crm.Account
 	tenant  tenants.Tenant
+	began   time.Time
 
 	books sync.Mutex // one batch at a time reads or records, so that a flood takes one place at the database
 
@@ -76,13 +79,13 @@ func (t *turn) run(ctx context.Context) error {
 	if t.account, t.tenant, err = t.Accounts.Account(ctx, t.id); err != nil {
 		return t.sleep(ctx, err)
 	}
-	ends := t.Now().Add(slice)
+	t.began = t.Now()
 	for {
-		found, err := t.drain(ctx, ends)
+		found, err := t.drain(ctx)
 		if err != nil {
 			return err
 		}
-		if found && t.halted() == nil && t.Now().Before(ends) {
+		if found && t.halted() == nil && !t.over() {
 			continue
 		}
 		left, err := t.quit(ctx, found)
@@ -94,7 +97,7 @@ func (t *turn) run(ctx context.Context) error {
 
 // drain writes what is due, a few full batches at once, and returns when all of them are recorded. found is false when
 // nothing was due.
-func (t *turn) drain(ctx context.Context, ends time.Time) (found bool, err error) {
+func (t *turn) drain(ctx context.Context) (found bool, err error) {
 	group, work := errgroup.WithContext(ctx)
 	group.SetLimit(flights)
 	for {
@@ -108,10 +111,19 @@ func (t *turn) drain(ctx context.Context, ends time.Time) (found bool, err error
 			return found, errors.Join(err, group.Wait())
 		}
 		group.Go(func() error { return t.write(work, b) })
-		if work.Err() != nil || t.halted() != nil || !t.Now().Before(ends) {
+		if work.Err() != nil || t.halted() != nil || t.over() {
 			return found, group.Wait()
 		}
 	}
+}
+
+// over says whether others should have their turn.
+func (t *turn) over() bool {
+	long := slice
+	if t.Crowded != nil && t.Crowded() {
+		long = crowdedSlice
+	}
+	return !t.Now().Before(t.began.Add(long))
 }
 
 func (t *turn) halted() error {

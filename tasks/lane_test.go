@@ -145,6 +145,21 @@ func TestALaneGoesToTheBackOfTheQueueWhenItsSliceIsOver(t *testing.T) {
 	require.Zero(t, h.open(), "and let go of the lane")
 }
 
+func TestTurnsAreShortWhileOthersWait(t *testing.T) {
+	h := newHouse(t)
+	h.book.set(nil, func() {
+		h.later(600 * time.Millisecond)
+		h.payOf(h.id, fmt.Sprint("next ", h.serial.Load()))
+	})
+	h.pay("1")
+	w := h.worker()
+	w.Crowded = func() bool { return true }
+	require.NoError(t, w.Lane(t.Context(), h.id))
+	calls, _, _ := h.book.counts()
+	require.Equal(t, 2, calls, "a second")
+	require.Len(t, h.reminded, 1)
+}
+
 func TestRemindersThatComeTwiceDoNothingTwice(t *testing.T) {
 	h := newHouse(t)
 	h.pay(deals(20)...)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/hibiken/asynq"
@@ -22,23 +23,30 @@ const (
 	laneTask    = "lane:run"
 )
 
-// What waits for different others has places of its own: a CRM that hangs keeps nobody from asking an acquirer, and the night's
-// comparisons keep nobody from either. shares is of the places that a worker has.
-var shares = map[string]int{checks: 1, lanes: 1, chores: 4}
+// What waits for different others has places of its own: a CRM that hangs, or whose limit all its accounts share, keeps nobody
+// from asking an acquirer or from writing to another CRM, and the night's comparisons keep nobody from either. shares is of the
+// places that a worker has.
+var shares = map[string]int{checks: 1, lanes + string(crm.Bitrix24): 1, lanes + string(crm.AmoCRM): 1, lanes + string(crm.Kommo): 1, chores: 4}
 
 const (
 	checks = "checks" // ask an acquirer, or change what is owed
-	lanes  = "lanes"  // write to a CRM
+	lanes  = "lanes:" // write to the CRM named
 	chores = "chores" // everything that nobody waits for within seconds
 )
 
 // queueOf is where a kind of promise is reminded of.
-func queueOf(kind outbox.Kind) string {
+func (q *Queue) queueOf(ctx context.Context, id tenants.ID, kind outbox.Kind) string {
 	switch kind {
 	case outbox.Check, outbox.Notice, outbox.Expire, outbox.Refund:
 		return checks
 	case outbox.Push:
-		return lanes
+		queue := lanes + string(crm.Bitrix24) // any would do: a place is not what makes a lane right
+		if q.System != nil {
+			if system, err := q.System(ctx, id); err == nil {
+				queue = lanes + system
+			}
+		}
+		return queue
 	}
 	return chores
 }
@@ -51,6 +59,9 @@ type reminder struct {
 
 // Queue sends and receives reminders.
 type Queue struct {
+	// System tells which CRM a tenant has. Set it before the first reminder.
+	System func(context.Context, tenants.ID) (string, error)
+
 	redis  asynq.RedisConnOpt
 	client *asynq.Client
 	turns  redis.UniversalClient
@@ -116,7 +127,7 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 		}
 		payload, _ := json.Marshal(body)
 		// Never retried and never archived by asynq: Postgres knows what is left to do.
-		_, err := q.client.EnqueueContext(ctx, asynq.NewTask(task, payload), asynq.Queue(queueOf(outbox.Kind(r.Kind))), asynq.MaxRetry(0), asynq.Timeout(2*time.Minute))
+		_, err := q.client.EnqueueContext(ctx, asynq.NewTask(task, payload), asynq.Queue(q.queueOf(ctx, r.Tenant, outbox.Kind(r.Kind))), asynq.MaxRetry(0), asynq.Timeout(2*time.Minute))
 		if err != nil {
 			q.log.Warn("reminder not sent; the sweeper will", "err", err)
 			q.away.Store(q.now().Add(awayFor).UnixNano())
@@ -125,8 +136,8 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 	}
 }
 
-// Serve handles reminders until ctx ends, and sweeps. concurrency bounds the checks kept at once, and the lanes; a quarter
-// of it everything else.
+// Serve handles reminders until ctx ends, and sweeps. concurrency bounds the checks kept at once, and the lanes of each CRM; a
+// quarter of it everything else.
 func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 	var servers []*asynq.Server
 	for queue, share := range shares {
@@ -157,9 +168,16 @@ func (q *Queue) start(ctx context.Context, w *Worker, queue string, places int) 
 		Logger:                   queueLog{q.log},
 		BaseContext:              func() context.Context { return context.WithoutCancel(ctx) },
 	})
+	var busy atomic.Int64
+	own := *w
+	own.Crowded = func() bool { return busy.Load() >= int64(places) }
 	mux := asynq.NewServeMux()
 	mux.HandleFunc(promiseTask, q.handler(func(ctx context.Context, id tenants.ID, r reminder) error { return w.Run(ctx, id, r.Kind, r.ID) }))
-	mux.HandleFunc(laneTask, q.handler(func(ctx context.Context, id tenants.ID, _ reminder) error { return w.Lane(ctx, id) }))
+	mux.HandleFunc(laneTask, q.handler(func(ctx context.Context, id tenants.ID, _ reminder) error {
+		busy.Add(1)
+		defer busy.Add(-1)
+		return own.Lane(ctx, id)
+	}))
 	for {
 		err := server.Start(mux)
 		if err == nil {

@@ -16,16 +16,19 @@ import (
 	"github.com/dealpay/dealpay/tenants/tenantstest"
 )
 
-// More accounts hang than a worker has places, with their lanes and with their set-up; what is owed changes on time.
-func TestCRMsThatHangKeepNobodyFromMoney(t *testing.T) {
+// More accounts of one CRM hang than a worker has places, with their lanes and with their set-up. What is owed changes on time,
+// and other CRMs are told.
+func TestACRMThatHangsDelaysNobodyElse(t *testing.T) {
 	const places = 4
 	h := newHouse(t)
 	queue, err := tasks.NewQueue(tenantstest.Redis(t), h.now, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
+	queue.System = h.f.DB.SystemOf
 	h.held = make(chan struct{})
 	for i := range 2 * places {
-		id := h.tenant(fmt.Sprint("hangs ", i))
-		h.payOf(id, "1")
+		id := tenantstest.Tenant(t, h.f, "kommo", fmt.Sprint("hangs ", i))
+		require.NoError(t, h.payments.Connect(t.Context(), id, admin, "till", nil, true))
+		h.payOf(id, "hangs")
 		require.NoError(t, h.f.DB.In(t.Context(), id, func(ctx context.Context, tx *tenants.Tx) error {
 			return outbox.Make(ctx, tx, outbox.Setup, "account", h.now())
 		}))
@@ -53,9 +56,11 @@ func TestCRMsThatHangKeepNobodyFromMoney(t *testing.T) {
 		})
 		return expired
 	})
-	require.Equal(t, crm.Status(""), h.book.status("1"))
+	h.pay("1")
+	until("the other CRM is told", func() bool { return h.book.status("1") == crm.Paid })
+	require.Equal(t, crm.Status(""), h.book.status("hangs"))
 	close(h.held)
-	until("the CRM is told", func() bool { return h.book.status("1") == crm.Paid })
+	until("the CRM that hung is told", func() bool { return h.book.status("hangs") == crm.Paid })
 	stop()
 	require.NoError(t, <-served)
 	require.NoError(t, queue.Close())

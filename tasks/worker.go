@@ -34,6 +34,8 @@ type Worker struct {
 	Remind func([]tenants.Reminder) // sends reminders to the queue
 	Now    func() time.Time
 	Log    *slog.Logger
+	// Crowded says that lanes wait for a place, so that turns should be short; nil: they never do.
+	Crowded func() bool
 	// Fault is called at named points and may kill the process; nil outside fault tests.
 	Fault func(point string)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,9 +26,10 @@ type Reminder struct {
 // DB is the database as the program sees it: one pool as the app role, which owns nothing and sees one tenant at a
 // time, and a small one as the relay role, which sees only when promises are due.
 type DB struct {
-	app    *pgxpool.Pool
-	relay  *pgxpool.Pool
-	sealer *Sealer
+	app     *pgxpool.Pool
+	relay   *pgxpool.Pool
+	sealer  *Sealer
+	systems sync.Map // by ID: which CRM it has
 	// Wake is called after commit with each promise made in the transaction; nil loses them, and the sweeper finds them.
 	Wake func([]Reminder)
 }

@@ -161,6 +161,21 @@ func (tx *Tx) Me(ctx context.Context) (Tenant, error) {
 	return t, nil
 }
 
+// SystemOf tells which CRM a tenant has. It is read once for each: a tenant never changes it.
+func (db *DB) SystemOf(ctx context.Context, id ID) (string, error) {
+	if system, ok := db.systems.Load(id); ok {
+		return system.(string), nil
+	}
+	var system string
+	err := db.Lightly(ctx, id, func(ctx context.Context, tx *Tx) error {
+		return tx.QueryRow(ctx, `SELECT crm FROM tenants`).Scan(&system)
+	})
+	if err == nil {
+		db.systems.Store(id, system)
+	}
+	return system, err
+}
+
 // SetStatus changes whether we work for the tenant, and why not.
 func (tx *Tx) SetStatus(ctx context.Context, s Status, why string, by Actor) error {
 	var before string

@@ -64,6 +64,7 @@ func newRig(ctx context.Context, slow time.Duration) (*rig, error) {
 	if r.queue, err = tasks.NewQueue(r.stores.RedisURL, time.Now, slog.New(slog.DiscardHandler)); err != nil {
 		return r, err
 	}
+	r.queue.System = r.db.SystemOf
 	options, err := redis.ParseURL(r.stores.RedisURL)
 	if err != nil {
 		return r, err
