@@ -24,9 +24,20 @@ const (
 )
 
 // What waits for different others has places of its own: a CRM that hangs, or whose limit all its accounts share, keeps nobody
-// from asking an acquirer or from writing to another CRM, and the night's comparisons keep nobody from either. shares is of the
-// places that a worker has.
-var shares = map[string]int{checks: 1, lanes + string(crm.Bitrix24): 1, lanes + string(crm.AmoCRM): 1, lanes + string(crm.Kommo): 1, chores: 4}
+// from asking an acquirer or from writing to another CRM, and the night's comparisons keep nobody from either.
+var pools = []pool{
+	{checks, 1, 20 * time.Millisecond},
+	{lanes + string(crm.Bitrix24), 1, 40 * time.Millisecond},
+	{lanes + string(crm.AmoCRM), 1, 40 * time.Millisecond},
+	{lanes + string(crm.Kommo), 1, 40 * time.Millisecond},
+	{chores, 4, 200 * time.Millisecond},
+}
+
+type pool struct {
+	queue string
+	share int           // one of so many places that a worker has
+	look  time.Duration // how often it looks while idle; asynq's default is a second, and who waits for an answer is served near by
+}
 
 const (
 	checks = "checks" // ask an acquirer, or change what is owed
@@ -140,8 +151,8 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 // quarter of it everything else.
 func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 	var servers []*asynq.Server
-	for queue, share := range shares {
-		if server := q.start(ctx, w, queue, max(1, concurrency/share)); server != nil {
+	for _, p := range pools {
+		if server := q.start(ctx, w, p, max(1, concurrency/p.share)); server != nil {
 			servers = append(servers, server)
 		}
 	}
@@ -157,11 +168,11 @@ func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 }
 
 // start handles one queue's reminders; nil when ctx ended before Redis could be reached.
-func (q *Queue) start(ctx context.Context, w *Worker, queue string, places int) *asynq.Server {
+func (q *Queue) start(ctx context.Context, w *Worker, p pool, places int) *asynq.Server {
 	server := asynq.NewServer(q.redis, asynq.Config{
 		Concurrency:              places,
-		Queues:                   map[string]int{queue: 1},
-		TaskCheckInterval:        20 * time.Millisecond, // asynq's default is a second; who waits for an answer is served near by
+		Queues:                   map[string]int{p.queue: 1},
+		TaskCheckInterval:        p.look,
 		DelayedTaskCheckInterval: time.Second,
 		ShutdownTimeout:          shutdownTime,
 		LogLevel:                 asynq.ErrorLevel,

@@ -60,9 +60,14 @@ export async function logIn(context, tenant, user) {
   return {page, base}
 }
 
+/** dealLink is where the CRM's list leads to a deal. */
+export function dealLink(page, deal) {
+  return page.locator(`[data-testid="deal-${deal}"] a, a[data-testid="deal-${deal}"]`).first() // a plain selector: lists may be long
+}
+
 /** openDeal opens a deal of the CRM's list and returns the frame of our card in it. */
 export async function openDeal(page, deal) {
-  await page.getByTestId(`deal-${deal}`).locator('a').or(page.locator(`a[data-testid=deal-${deal}]`)).first().click()
+  await dealLink(page, deal).click()
   return page.frameLocator('iframe').first()
 }
 
