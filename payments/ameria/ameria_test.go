@@ -51,7 +51,7 @@ func TestTheProviderPassesTheSuite(t *testing.T) {
 		n := 0
 		return providertest.Fixture{Provider: provider, Connection: connection("pass-8c7b6a"), Bad: connection("wrong-pass"), Control: server.URL,
 			Order:      func() payments.Order { n++; return order(n) },
-			Private:    []string{"pass-8c7b6a", "wrong-pass", "payer@example.com", "192.0.2.10", "TEST CARD", "000000**0000", "203001"},
+			Private:    []string{"pass-8c7b6a", "wrong-pass", "payer@example.com", "192.0.2.10", "TEST CARD", "000000**0000", `"203001"`},
 			RefundPath: "CancelPayment"}
 	})
 }

@@ -32,7 +32,8 @@ type Fixture struct {
 	Hook func(url string)
 	// Open turns a checkout into the URL that /_control/pay understands; nil means its URL.
 	Open func(t *testing.T, c payments.Checkout) string
-	// Private must not occur in any evidence: secrets, and what the double says of the payer.
+	// Private must not occur in any evidence: secrets, and what the double says of the payer. Digits are given
+	// with what stands around them: alone they turn up in times and identifiers by chance.
 	Private []string
 	// Lacks names outcomes of /_control/pay that this acquirer cannot have, such as "wrong_currency".
 	Lacks []string

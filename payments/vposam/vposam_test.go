@@ -44,7 +44,7 @@ func TestTheProviderPassesTheSuite(t *testing.T) {
 		t.Cleanup(server.Close)
 		return providertest.Fixture{Provider: vposam.New(vposam.Config{BaseURL: server.URL}), Connection: connection(token),
 			Bad: connection("wrong"), Control: server.URL, Order: order, Dated: true,
-			Private: []string{token, secret, "payer@example.com", "37400000000", "Test Buyer", "0002", "12/30"}}
+			Private: []string{token, secret, "payer@example.com", "37400000000", "Test Buyer", "*0002", `"0002"`, "12/30"}}
 	})
 }
 
