@@ -93,6 +93,38 @@ func TestAThrottlingCRMIsObeyed(t *testing.T) {
 	})
 }
 
+func TestACRMThatShutsUsOutIsLeftAloneAndAnAdministratorIsTold(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	shut := []*account{s.accounts[crm.AmoCRM], s.accounts[crm.Kommo]} // an HTML 403 is their word for it
+	invoices := map[*account]api.Invoice{}
+	for _, a := range shut {
+		in := a.create("4")
+		invoices[a] = in
+		a.becomes(in, "awaiting_payment")
+		a.quiet()
+		a.fault(a.Account, "html_error", 1, 0, "")
+		a.pays(a.press(in), "paid", 1)
+		s.until("the reason is shown", func() bool {
+			now := a.get(in.Id)
+			return now.Status == "paid" && now.Sync.Reason == "blocked"
+		})
+		told := a.exceptions("")
+		require.Len(t, told, 1)
+		require.Equal(t, "crm_blocked", told[0].Kind)
+		requests := a.order(a.Account, "requests", nil)
+		refused(s, http.StatusTooManyRequests, "crm_busy", a.api(http.MethodPost, "/invoices", map[string]any{"deal_id": "7"}, once()...))
+		require.Equal(t, requests, a.order(a.Account, "requests", nil), "it is not called meanwhile")
+	}
+	require.NoError(t, s.house.redis.FlushDB(t.Context()).Err()) // the limiter counts by Redis's own clock
+	s.clock.Advance(61 * time.Minute)
+	for _, a := range shut {
+		in := a.becomes(invoices[a], "paid")
+		require.Len(t, a.deal("4").notes(in), 1)
+		s.until("it closes by itself", func() bool { return len(a.exceptions("")) == 0 })
+	}
+}
+
 func TestAnAnswerOfTheCRMThatGotLostDoublesNothing(t *testing.T) {
 	t.Parallel()
 	everywhere(t, newScene(t), func(a *account) {
