@@ -390,6 +390,12 @@ test('money is moved to another invoice by choosing it', async () => {
   expect(posts()[0]?.body).toEqual({decision: 'move', reason: 'Meant for the other', invoice: 'i9'})
 })
 
+test('what is still to go is not said while money waits for a decision', async () => {
+  const deal = {...cards.needs?.deal, due: amd(625000), paid: amd(300000), outstanding: amd(625000)}
+  expect((await show(card(deal as never))).text()).not.toContain('to go')
+  expect((await show(card({...deal, status: 'awaiting_payment', outstanding: amd(325000)} as never))).text()).toContain('3,250 ֏ to go')
+})
+
 test('a decision may name the document that stands behind it', async () => {
   for (const decision of ['accept', 'not_ours', 'write_off', 'refunded', 'not_refunded']) {
     calls = []
