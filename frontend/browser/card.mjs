@@ -22,7 +22,7 @@ async function open(tenant) {
   await context.addInitScript(watch)
   try {
     const {page} = await logIn(context, tenant, 1)
-    const link = await dealLink(page, deal).evaluate(a => a.href) // a click would measure the list, which is ten thousand deals long
+    const link = await dealLink(page, deal).evaluate(a => a.href) // a click would measure the list, too
     const wire = await context.newCDPSession(page)
     await wire.send('Network.enable')
     await wire.send('Network.emulateNetworkConditions', {offline: false, latency: line.latency, downloadThroughput: line.bytesPerSecond, uploadThroughput: line.bytesPerSecond / 2})

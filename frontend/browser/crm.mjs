@@ -62,7 +62,7 @@ export async function logIn(context, tenant, user) {
 
 /** dealLink is where the CRM's list leads to a deal. */
 export function dealLink(page, deal) {
-  return page.locator(`[data-testid="deal-${deal}"] a, a[data-testid="deal-${deal}"]`).first() // a plain selector: lists may be long
+  return page.locator(`[data-testid="deal-${deal}"] a, a[data-testid="deal-${deal}"]`).first()
 }
 
 /** openDeal opens a deal of the CRM's list and returns the frame of our card in it. */

@@ -125,11 +125,15 @@ func (p *Portal) login(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, backPath(r.FormValue("back")), http.StatusSeeOther)
 }
 
+// listed is how many deals the page of deals shows.
+const listed = 200
+
 func (p *Portal) showDeals(w http.ResponseWriter, _ *http.Request, u *user) {
 	type row struct{ ID, Title, Amount, Stage, Color, Customer string }
 	rows := []row{}
 	p.mu.Lock()
-	for _, d := range p.sorted() {
+	all := p.sorted()
+	for _, d := range all[:min(len(all), listed)] {
 		s, _ := stageByID(d.stage)
 		customer := ""
 		if who := p.contacts[d.contact]; who != nil {
@@ -142,7 +146,7 @@ func (p *Portal) showDeals(w http.ResponseWriter, _ *http.Request, u *user) {
 		p.show(w, http.StatusForbidden, "message", params{"User": u.name, "Text": "You have no access to deals."})
 		return
 	}
-	p.show(w, http.StatusOK, "deals", params{"User": u.name, "Rows": rows})
+	p.show(w, http.StatusOK, "deals", params{"User": u.name, "Rows": rows, "All": len(all)})
 }
 
 // pretty groups thousands: 150,000.00 AMD.
