@@ -178,7 +178,7 @@ func clocks(ctx context.Context, h *house) error {
 }
 
 type withStoresCommand struct {
-	Dir     string   `default:".dealpay/test" help:"Where the stores keep their data; emptied at the start."`
+	Dir     string   `default:".dealpay/test" help:"Where the stores keep their logs, and their data unless there is room in memory; emptied at the start."`
 	Command []string `arg:"" passthrough:"" help:"What to run."`
 }
 
@@ -188,7 +188,7 @@ func (w withStoresCommand) Run(ctx context.Context) error {
 	if err := stores.Discard(w.Dir); err != nil {
 		return err
 	}
-	s, err := stores.Start(ctx, stores.Options{Dir: w.Dir, Postgres: true, Redis: true, Fast: true})
+	s, err := stores.Start(ctx, stores.Options{Dir: w.Dir, Postgres: true, Redis: true, Fast: true, Memory: true})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -41,12 +42,23 @@ func unprivileged() (*account, error) {
 	return nil, errors.New("stores: running as root and neither user postgres nor nobody exists to run PostgreSQL as")
 }
 
-// place chooses where the data goes: below dir, or at a stable place elsewhere when the account cannot walk to dir
-// (root's home is closed to others, and opening it is not ours to do).
-func (a *account) place(dir string) (string, error) {
+// memory is where files are kept in memory on Linux, and enough is the room that the tests' databases may need there.
+const (
+	memory = "/dev/shm"
+	enough = 4 << 30
+)
+
+// place chooses where the data goes: in memory if that is asked for, below dir, or at a stable place elsewhere when the
+// account cannot walk to dir (root's home is closed to others, and opening it is not ours to do).
+func (a *account) place(dir string, inMemory bool) (string, error) {
 	sum := sha256.Sum256([]byte(dir))
 	name := "dealpay-" + hex.EncodeToString(sum[:6])
-	for _, candidate := range []string{filepath.Join(dir, "data"), filepath.Join("/var/lib", name), filepath.Join(os.TempDir(), name)} {
+	candidates := []string{filepath.Join(dir, "data"), filepath.Join("/var/lib", name), filepath.Join(os.TempDir(), name)}
+	var room syscall.Statfs_t
+	if inMemory && syscall.Statfs(memory, &room) == nil && room.Bavail*uint64(room.Bsize) >= enough { //nolint:gosec // a block's size is positive
+		candidates = slices.Insert(candidates, 0, filepath.Join(memory, name))
+	}
+	for _, candidate := range candidates {
 		if !a.reaches(filepath.Dir(candidate)) {
 			continue
 		}

@@ -19,6 +19,7 @@ type Options struct {
 	Postgres bool
 	Redis    bool
 	Fast     bool // tests: data need not survive a crash of the machine
+	Memory   bool // PostgreSQL's files stay in memory where there is room, and until Close
 }
 
 // Stores are the running stores. Methods are not safe for concurrent use.
@@ -78,9 +79,12 @@ func Start(ctx context.Context, o Options) (*Stores, error) {
 	return s, nil
 }
 
-// Close stops what runs; data stays in Dir.
+// Close stops what runs; data stays in Dir, unless it was in memory.
 func (s *Stores) Close() error {
 	err := errors.Join(s.StopRedis(), s.StopPostgres())
+	if s.options.Memory && s.kept.Data != "" {
+		err = errors.Join(err, os.RemoveAll(s.kept.Data))
+	}
 	_ = s.lock.Close() // harmless the second time
 	return err
 }
@@ -98,9 +102,8 @@ func (s *Stores) remember() error {
 			*password = newPassword()
 		}
 	}
-	if s.kept.Data == "" {
-		var err error
-		if s.kept.Data, err = s.user.place(s.options.Dir); err != nil {
+	if _, err := os.Stat(s.kept.Data); err != nil { // the first start, or it was in memory
+		if s.kept.Data, err = s.user.place(s.options.Dir, s.options.Memory); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package stores_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -95,6 +96,27 @@ func TestRedisForgetsAndComesBack(t *testing.T) {
 	require.NoError(t, s.StartRedis(t.Context()))
 	require.NoError(t, c.Ping(t.Context()).Err())
 	require.Error(t, client(t, strings.Replace(s.RedisURL, "redis://:", "redis://:x", 1)).Ping(t.Context()).Err())
+}
+
+func TestWhatIsInMemoryGoesWithItsStores(t *testing.T) {
+	dir := open(t)
+	for range 2 {
+		s, err := stores.Start(t.Context(), stores.Options{Dir: dir, Postgres: true, Fast: true, Memory: true})
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = s.Close() })
+		conn, err := pgx.Connect(t.Context(), s.DatabaseURL)
+		require.NoError(t, err)
+		_, err = conn.Exec(t.Context(), `CREATE TABLE kept ()`)
+		require.NoError(t, err, "it begins empty")
+		require.NoError(t, conn.Close(t.Context()))
+		var where struct{ Data string }
+		raw, err := os.ReadFile(filepath.Join(dir, "stores.json"))
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(raw, &where))
+		require.DirExists(t, filepath.Join(where.Data, "postgres"))
+		require.NoError(t, s.Close())
+		require.NoDirExists(t, where.Data)
+	}
 }
 
 // The child of TestStoresDieWithTheirStarter: it starts the stores and waits to be killed.
