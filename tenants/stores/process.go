@@ -55,7 +55,7 @@ func (a *account) place(dir string, inMemory bool) (string, error) {
 	name := "dealpay-" + hex.EncodeToString(sum[:6])
 	candidates := []string{filepath.Join(dir, "data"), filepath.Join("/var/lib", name), filepath.Join(os.TempDir(), name)}
 	var room syscall.Statfs_t
-	if inMemory && syscall.Statfs(memory, &room) == nil && room.Bavail*uint64(room.Bsize) >= enough { //nolint:gosec // a block's size is positive
+	if inMemory && syscall.Statfs(memory, &room) == nil && room.Bavail*uint64(room.Bsize) >= enough {
 		candidates = slices.Insert(candidates, 0, filepath.Join(memory, name))
 	}
 	for _, candidate := range candidates {
