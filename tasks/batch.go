@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,8 +46,8 @@ type deal struct {
 	changes []crm.Change
 	keys    []string          // of the effect behind each change; empty for the state
 	calm    bool              // what changed is no news of money, and the deal was written a moment ago: all of it waits
-	later   bool              // an effect must wait for another one, or until what was sent earlier has settled
-	until   time.Time         // when the last of these has settled
+	later   bool              // something is left: it is calm, or withheld, or an effect waits for another one or until what was sent earlier has settled
+	until   time.Time         // when the last of these may go on, as far as it is known
 	why     string            // it waits until then, when people should know
 	forget  []string          // effects that need not happen any more
 	fields  map[string]string // what goes elsewhere than to our own fields, in the pipeline where it is
@@ -130,11 +131,10 @@ func (d *deal) compare(want crm.State, written outbox.Written, stages mapping.St
 	first := written.State == nil
 	d.write = first || written.Rewrite || !equal(d.had, want)
 	if d.write && written.At != nil && !written.Rewrite && d.had.Status == want.Status && d.had.Paid == want.Paid && d.had.Refunded == want.Refunded {
-		d.until = written.At.Add(together)
-		d.calm = now.Before(d.until)
+		d.calm = now.Before(written.At.Add(together))
 	}
 	if d.calm {
-		d.write = false
+		d.write, d.later, d.until = false, true, written.At.Add(together)
 		return nil
 	}
 	d.move = d.write && (first && len(stages) > 0 || stages.Wants(want.Status) && (written.Remove || d.had.Status != want.Status))
@@ -289,7 +289,7 @@ func (t *turn) write(ctx context.Context, b *batch) error {
 		}
 		verdicts := t.send(ctx, part)
 		if i == 0 && unread != nil { // it counts as if the write had failed
-			verdicts = failed(part, unread)
+			verdicts = failed(part, unsent(unread))
 		}
 		if err := t.record(ctx, part, verdicts, next); err != nil {
 			return err
@@ -303,9 +303,20 @@ func (t *turn) withhold(deals []*deal, why error) {
 	for _, d := range deals {
 		if d.ask {
 			d.write, d.changes, d.keys = false, d.changes[1:], d.keys[1:]
-			d.until, d.why = later(d.until, t.Now().Add(pause(why))), code(why)
+			d.later, d.until, d.why = true, later(d.until, t.Now().Add(pause(why))), code(why)
 		}
 	}
+}
+
+// unsent is why nothing of a part was sent: what came of the read before it leaves no doubt about a write.
+func unsent(read error) error {
+	var e *crm.Error
+	if !errors.As(read, &e) {
+		return read
+	}
+	sure := *e
+	sure.Ambiguous = false
+	return &sure
 }
 
 // failed is the same verdict for every change of these deals.

@@ -402,3 +402,79 @@ func TestAThrottledLargePlanIsReadAgain(t *testing.T) {
 		require.Equal(t, map[bool]int{true: 1, false: 0}[enterprise], setups)
 	}
 }
+
+func TestWhatWaitsForAMomentIsNotForgottenWhenTheMomentPassesMeanwhile(t *testing.T) {
+	h := newHouse(t)
+	h.owe("1")
+	h.lane()
+	h.later(900 * time.Millisecond)
+	h.owe("1") // no news of money, a moment after the last write
+	h.pay("2")
+	h.book.set(nil, func() { h.later(300 * time.Millisecond) })
+	h.lane()
+	h.book.set(nil, nil)
+	h.later(time.Second)
+	h.lane()
+	require.Equal(t, "2000.00", h.book.fields["1"].Outstanding.Decimal)
+	require.Zero(t, h.open())
+}
+
+func TestWhatIsWithheldIsNotForgottenWhenItsMethodIsFreeMeanwhile(t *testing.T) {
+	h := newHouse(t)
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON"}}}, tenants.Operator)
+	})
+	h.pay("1")
+	e := exhausted()
+	e.RetryAfter = 2 * time.Second
+	h.book.hide(e)
+	h.book.set(nil, func() { h.later(3 * time.Second) })
+	h.lane()
+	h.book.hide(nil)
+	h.book.set(nil, nil)
+	h.later(3 * time.Second)
+	h.lane()
+	require.Equal(t, crm.Paid, h.book.status("1"))
+	require.Equal(t, 1, h.book.noted("1"))
+}
+
+func TestWhatIsRefusedTakesNothingElseWithIt(t *testing.T) {
+	h := newHouse(t)
+	h.pay("1")
+	h.book.set(func(c crm.Change) error {
+		if c.Effect != nil {
+			return failing(crm.Refused, false)
+		}
+		return failing(crm.Transient, false)
+	}, nil)
+	h.lane()
+	require.Zero(t, h.dead())
+	h.book.set(func(c crm.Change) error {
+		if c.Effect != nil {
+			return failing(crm.Refused, false)
+		}
+		return nil
+	}, nil)
+	h.later(time.Minute)
+	h.lane()
+	require.Equal(t, crm.Paid, h.book.status("1"), "it was only late")
+	require.Equal(t, 1, h.dead())
+	require.Equal(t, []string{payments.SyncFailed}, h.exceptions("1"), "a person is told of the note")
+}
+
+func TestAReadThatTookTooLongLeavesNoDoubtAboutNotes(t *testing.T) {
+	h := newHouse(t)
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON"}}}, tenants.Operator)
+	})
+	h.pay("1")
+	e := failing(crm.Transient, true)
+	e.Err = context.DeadlineExceeded
+	h.book.hide(e)
+	h.lane()
+	h.book.hide(nil)
+	h.later(5 * time.Second)
+	h.lane()
+	require.Equal(t, crm.Paid, h.book.status("1"))
+	require.Equal(t, 1, h.book.noted("1"), "at once, not after a minute")
+}

@@ -123,16 +123,16 @@ func (s *tally) skip(d *deal) {
 
 // settle records what became of one deal's changes, and closes its promise or says when to try again.
 func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, verdicts []crm.Verdict) error {
-	var failure error
+	failure, held := d.failure(verdicts), d.until.After(t.Now())
+	if held && crm.ClassOf(failure) == crm.Refused {
+		failure = nil // it is tried again with what waits, and given up alone
+	}
 	for i, v := range verdicts {
-		if e := d.changes[i].Effect; e != nil && e.Kind == crm.CloseTask && crm.ClassOf(v.Err) == crm.Gone {
-			outbox.Forget(tx, d.keys[i], "no such task") // somebody removed it; of the deal that says nothing
+		if d.removed(i, v) {
+			outbox.Forget(tx, d.keys[i], "no such task")
 			continue
 		}
-		if v.Err != nil && (failure == nil || limited(failure) != "" || limited(v.Err) == "" && crm.ClassOf(v.Err) > crm.ClassOf(failure)) {
-			failure = v.Err
-		}
-		if err := t.settleChange(ctx, tx, sum, d, d.keys[i], v); err != nil {
+		if err := t.settleChange(ctx, tx, sum, d, d.keys[i], v, crm.ClassOf(failure) == crm.Refused); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, 
 	switch {
 	case failure != nil:
 		return t.settleFailure(ctx, tx, sum, d, failure)
-	case d.until.After(t.Now()):
+	case held:
 		return outbox.Await(ctx, tx, d.claim, d.until, d.why)
 	case d.later:
 		sum.again = append(sum.again, d.claim)
@@ -152,8 +152,37 @@ func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, 
 	return nil
 }
 
+// removed says that the task which a change closes was removed by somebody; of the deal that says nothing.
+func (d *deal) removed(i int, v crm.Verdict) bool {
+	e := d.changes[i].Effect
+	return e != nil && e.Kind == crm.CloseTask && crm.ClassOf(v.Err) == crm.Gone
+}
+
+// failure is the verdict that decides what follows: the gravest, but what can be tried again goes before what was refused,
+// or it would be given up with it. A method that alone has to wait decides only when nothing else failed.
+func (d *deal) failure(verdicts []crm.Verdict) error {
+	rank := func(err error) int {
+		switch class := crm.ClassOf(err); {
+		case class == crm.Refused:
+			return 0
+		case limited(err) != "":
+			return 1
+		default:
+			return 2 + int(class)
+		}
+	}
+	var failure error
+	for i, v := range verdicts {
+		if v.Err != nil && !d.removed(i, v) && (failure == nil || rank(v.Err) > rank(failure)) {
+			failure = v.Err
+		}
+	}
+	return failure
+}
+
 // settleChange records one verdict. An effect that may have happened stays marked: the next run looks before it repeats.
-func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, key string, v crm.Verdict) error {
+// final says that nothing of the deal is tried again.
+func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, key string, v crm.Verdict, final bool) error {
 	class := crm.ClassOf(v.Err)
 	switch {
 	case key == "" && v.Err != nil:
@@ -171,7 +200,7 @@ func (t *turn) settleChange(ctx context.Context, tx *tenants.Tx, sum *tally, d *
 		}
 	case v.Err == nil:
 		sum.sent = append(sum.sent, outbox.Receipt{Key: key, RemoteID: v.RemoteID})
-	case class == crm.Refused:
+	case class == crm.Refused && final:
 		outbox.Forget(tx, key, class.String())
 	case unfinished(v.Err):
 		outbox.Doubt(tx, key, t.Now().Add(finishes))
