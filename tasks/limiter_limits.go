@@ -60,7 +60,7 @@ var (
 var sevenPerSecond = Limits{
 	Count: 7, Window: 1070 * time.Millisecond, Burst: 4, Gap: 100 * time.Millisecond,
 	Leave: [3]int{crm.Housekeeping: 3},
-	Pause: time.Second, MaxPause: 5 * time.Minute,
+	Pause: time.Second, MaxPause: 30 * time.Second,
 	Block: 5 * time.Minute, MaxBlock: 2 * time.Hour,
 }
 
@@ -76,8 +76,8 @@ var Kommo = kommo()
 
 func kommo() Limits {
 	l, address := sevenPerSecond, sevenPerSecond
-	// one account's trouble stops its neighbours briefly, and longer only when it goes on
-	address.Block = 30 * time.Second
+	// one account's trouble stops its neighbours briefly, and after a block longer only when it goes on
+	address.MaxPause, address.Block = time.Second, 30*time.Second
 	l.Egress = &address
 	return l
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -249,9 +250,23 @@ func (q *Queue) sweep(ctx context.Context, db *tenants.DB) {
 			if err != nil && ctx.Err() == nil {
 				q.log.WarnContext(ctx, "sweep failed", "err", err)
 			}
-			q.Send(due)
+			q.Send(q.withRoom(ctx, due))
 		}
 	}
+}
+
+// fullQueue is how many reminders may wait in a queue before the sweeper adds none: while places are taken, it would go on adding
+// the same ones.
+const fullQueue = 1000
+
+// withRoom leaves out what waits for a queue that is full. It stays due, and is found again.
+func (q *Queue) withRoom(ctx context.Context, due []tenants.Reminder) []tenants.Reminder {
+	full := map[string]bool{}
+	for _, p := range pools {
+		waiting, err := q.turns.LLen(ctx, "asynq:{"+p.queue+"}:pending").Result()
+		full[p.queue] = err == nil && waiting >= fullQueue
+	}
+	return slices.DeleteFunc(due, func(r tenants.Reminder) bool { return full[q.queueOf(ctx, r.Tenant, outbox.Kind(r.Kind))] })
 }
 
 // queueLog passes asynq's messages on.

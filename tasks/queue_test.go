@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/dealpay/dealpay/crm"
@@ -64,4 +65,45 @@ func TestACRMThatHangsDelaysNobodyElse(t *testing.T) {
 	stop()
 	require.NoError(t, <-served)
 	require.NoError(t, queue.Close())
+}
+
+// More accounts wait for a place than the sweeper reminds of at once, again and again. Who became due later has its turn.
+func TestWhatWaitsForAPlaceKeepsNobodysReminder(t *testing.T) {
+	h := newHouse(t)
+	owner, err := pgx.Connect(t.Context(), h.f.URL)
+	require.NoError(t, err)
+	defer func() { _ = owner.Close(context.Background()) }()
+	for _, sql := range []string{`ALTER TABLE tenants NO FORCE ROW LEVEL SECURITY`, `ALTER TABLE outbox NO FORCE ROW LEVEL SECURITY`,
+		`INSERT INTO tenants (tenant_id, crm, account_key, domain) SELECT gen_random_uuid(), 'bitrix24', 'waits' || n, 'waits' || n || '.bitrix24.com' FROM generate_series(1, 60) n`,
+		`INSERT INTO outbox (tenant_id, kind, key, due_at) SELECT tenant_id, 'push', '1', '2020-01-01' FROM tenants WHERE account_key LIKE 'waits%'`,
+		`ALTER TABLE tenants FORCE ROW LEVEL SECURITY`, `ALTER TABLE outbox FORCE ROW LEVEL SECURITY`} {
+		_, err := owner.Exec(t.Context(), sql)
+		require.NoError(t, err, sql)
+	}
+	remind := func() (checks, pushes int) {
+		h.later(500 * time.Millisecond)
+		due, err := h.f.DB.Due(t.Context(), h.now(), 900*time.Millisecond, 25)
+		require.NoError(t, err)
+		for _, r := range due {
+			if r.Kind == string(outbox.Check) {
+				checks++
+			} else {
+				pushes++
+			}
+		}
+		return checks, pushes
+	}
+	for range 4 {
+		_, pushes := remind()
+		require.Positive(t, pushes)
+	}
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return outbox.Make(ctx, tx, outbox.Check, tenants.NewUUID().String(), h.now())
+	})
+	checks := 0
+	for range 4 {
+		now, _ := remind()
+		checks += now
+	}
+	require.Positive(t, checks)
 }

@@ -342,7 +342,8 @@ func firstOfEach(kind string) string {
 }
 
 // dueSQL chooses what to remind of. Of pushes and reviews, of which one reminder answers all of a tenant's, it takes one; of
-// everything else, each tenant's first before anybody's second; the order of the inner look keeps it to what is due, also before
+// everything else, each tenant's first before anybody's second, and what was reminded of longest ago before what waits for a
+// place though it was reminded of lately; the order of the inner look keeps it to what is due, also before
 // the database has counted its rows.
 var dueSQL = `WITH RECURSIVE ` + firstOfEach("push") + `, ` + firstOfEach("review") + `, other AS MATERIALIZED (
 		SELECT tenant_id, id, kind, due_at, relayed_at FROM outbox
@@ -351,7 +352,7 @@ var dueSQL = `WITH RECURSIVE ` + firstOfEach("push") + `, ` + firstOfEach("revie
 		ORDER BY due_at LIMIT 10000),
 	due AS (SELECT *, 1 AS n FROM push UNION ALL SELECT *, 1 FROM review UNION ALL
 		SELECT tenant_id, id, due_at, relayed_at, row_number() OVER (PARTITION BY tenant_id, kind ORDER BY due_at, id) FROM other)
-	SELECT tenant_id::text, id FROM due WHERE relayed_at IS NULL OR relayed_at < $2 ORDER BY n, due_at LIMIT $3`
+	SELECT tenant_id::text, id FROM due WHERE relayed_at IS NULL OR relayed_at < $2 ORDER BY n, relayed_at NULLS FIRST, due_at LIMIT $3`
 
 // Due lists open promises that are due, unclaimed, and of which no reminder was sent since quiet; it notes that one
 // is sent now. It is the relay's only look at the database. A tenant with a flood of work keeps nobody's reminder waiting.
