@@ -195,12 +195,12 @@ func (s *Service) approve(ctx context.Context, tx *tenants.Tx, by By, id uuid.UU
 	return s.startRefund(ctx, tx, in, r)
 }
 
-// samePerson says whether one person stands behind two actors: a key that somebody made speaks for whoever made it, so
-// that nobody approves their own refund by a key.
+// samePerson says whether one person stands behind two actors: a key that somebody made speaks for whoever made it, and for
+// whoever made the key that made it, so that nobody approves their own refund by a key.
 func samePerson(ctx context.Context, tx *tenants.Tx, one, other tenants.Actor) (same bool, err error) {
-	err = tx.QueryRow(ctx, `WITH behind AS (
+	err = tx.QueryRow(ctx, `WITH RECURSIVE behind AS (
 			SELECT a.actor, a.actor AS person FROM unnest($1::text[]) AS a(actor)
-			UNION SELECT a.actor, k.created_by FROM unnest($1::text[]) AS a(actor) JOIN api_keys k ON 'key:' || k.name = a.actor AND k.created_by LIKE 'user:%')
+			UNION SELECT b.actor, k.created_by FROM behind b JOIN api_keys k ON 'key:' || k.name = b.person AND k.created_by ~ '^(user|key):')
 		SELECT EXISTS (SELECT FROM behind x JOIN behind y USING (person) WHERE x.actor = $2 AND y.actor = $3)`,
 		[]string{string(one), string(other)}, string(one), string(other)).Scan(&same)
 	return same, err

@@ -154,9 +154,11 @@ func TestALargeRefundNeedsASecondPerson(t *testing.T) {
 	s.In(func(ctx context.Context, tx *tenants.Tx) error {
 		_, _, err := tx.NewAPIKey(ctx, "own", tenants.Admin, s.By.Actor)
 		_, _, err2 := tx.NewAPIKey(ctx, "program", tenants.Admin, "user:2")
-		return errors.Join(err, err2)
+		_, _, err3 := tx.NewAPIKey(ctx, "made by own", tenants.Admin, "key:own")
+		return errors.Join(err, err2, err3)
 	})
 	require.ErrorIs(t, s.decide(payments.By{Actor: "key:own", Role: tenants.Admin}, yes), payments.ErrInvalid, "nor by a key that they made")
+	require.ErrorIs(t, s.decide(payments.By{Actor: "key:made by own", Role: tenants.Admin}, yes), payments.ErrInvalid, "nor by a key that their key made")
 	require.ErrorIs(t, s.decide(payments.By{Actor: "user:3", Role: tenants.Accountant}, yes), payments.ErrRole)
 	require.NoError(t, s.decide(other, yes))
 	require.Empty(t, s.exceptions())
