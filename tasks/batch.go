@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -306,28 +305,6 @@ func (t *turn) withhold(deals []*deal, why error) {
 			d.later, d.until, d.why = true, later(d.until, t.Now().Add(pause(why))), code(why)
 		}
 	}
-}
-
-// unsent is why nothing of a part was sent: what came of the read before it leaves no doubt about a write.
-func unsent(read error) error {
-	var e *crm.Error
-	if !errors.As(read, &e) {
-		return read
-	}
-	sure := *e
-	sure.Ambiguous = false
-	return &sure
-}
-
-// failed is the same verdict for every change of these deals.
-func failed(deals []*deal, why error) []crm.Verdict {
-	verdicts := []crm.Verdict{}
-	for _, d := range deals {
-		for range d.changes {
-			verdicts = append(verdicts, crm.Verdict{Err: why})
-		}
-	}
-	return verdicts
 }
 
 // send carries out the changes of these deals and returns a verdict each; nil when the CRM should not be called.

@@ -218,3 +218,11 @@ func (*till) Hear(payments.Connection, payments.Notice) (payments.Heard, error) 
 }
 
 func (*till) Check(context.Context, payments.Connection) error { return nil }
+
+// paidWins has deals that are paid moved to the stage WON.
+func (h *house) paidWins() {
+	h.Helper()
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON"}}}, tenants.Operator)
+	})
+}

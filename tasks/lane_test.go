@@ -76,9 +76,7 @@ func TestADealChangedFiveTimesIsWrittenOnceWithAllItsNotes(t *testing.T) {
 
 func TestAFloodIsSentInFullPartsAndReadInFewRequests(t *testing.T) {
 	h := newHouse(t)
-	h.in(func(ctx context.Context, tx *tenants.Tx) error {
-		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON"}}}, tenants.Operator)
-	})
+	h.paidWins()
 	const n = 600
 	var all sync.WaitGroup
 	for part := range 6 {

@@ -238,9 +238,7 @@ func TestAMethodOverItsTimeHoldsOnlyWhatNeedsIt(t *testing.T) {
 
 func TestDealsThatCannotBeReadForAWhileAreToldMeanwhile(t *testing.T) {
 	h := newHouse(t)
-	h.in(func(ctx context.Context, tx *tenants.Tx) error {
-		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON"}}}, tenants.Operator)
-	})
+	h.paidWins()
 	h.pay(deals(30)...)
 	h.book.hide(exhausted())
 	h.lane()
@@ -421,9 +419,7 @@ func TestWhatWaitsForAMomentIsNotForgottenWhenTheMomentPassesMeanwhile(t *testin
 
 func TestWhatIsWithheldIsNotForgottenWhenItsMethodIsFreeMeanwhile(t *testing.T) {
 	h := newHouse(t)
-	h.in(func(ctx context.Context, tx *tenants.Tx) error {
-		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON"}}}, tenants.Operator)
-	})
+	h.paidWins()
 	h.pay("1")
 	e := exhausted()
 	e.RetryAfter = 2 * time.Second
@@ -464,9 +460,7 @@ func TestWhatIsRefusedTakesNothingElseWithIt(t *testing.T) {
 
 func TestAReadThatTookTooLongLeavesNoDoubtAboutNotes(t *testing.T) {
 	h := newHouse(t)
-	h.in(func(ctx context.Context, tx *tenants.Tx) error {
-		return tx.SetSettings(ctx, tenants.Settings{Stages: map[string]map[string]string{"0": {"paid": "WON"}}}, tenants.Operator)
-	})
+	h.paidWins()
 	h.pay("1")
 	e := failing(crm.Transient, true)
 	e.Err = context.DeadlineExceeded

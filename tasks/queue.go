@@ -261,8 +261,11 @@ const fullQueue = 1000
 
 // withRoom leaves out what waits for a queue that is full. It stays due, and is found again.
 func (q *Queue) withRoom(ctx context.Context, due []tenants.Reminder) []tenants.Reminder {
+	if len(due) == 0 {
+		return nil
+	}
 	full := map[string]bool{}
-	for _, p := range pools {
+	for _, p := range pools { // asynq's own list; its inspector samples the tasks' sizes, too
 		waiting, err := q.turns.LLen(ctx, "asynq:{"+p.queue+"}:pending").Result()
 		full[p.queue] = err == nil && waiting >= fullQueue
 	}

@@ -121,6 +121,28 @@ func (s *tally) skip(d *deal) {
 	}
 }
 
+// unsent is why nothing of a part was sent: what came of the read before it leaves no doubt about a write.
+func unsent(read error) error {
+	var e *crm.Error
+	if !errors.As(read, &e) {
+		return read
+	}
+	sure := *e
+	sure.Ambiguous = false
+	return &sure
+}
+
+// failed is the same verdict for every change of these deals.
+func failed(deals []*deal, why error) []crm.Verdict {
+	verdicts := []crm.Verdict{}
+	for _, d := range deals {
+		for range d.changes {
+			verdicts = append(verdicts, crm.Verdict{Err: why})
+		}
+	}
+	return verdicts
+}
+
 // settle records what became of one deal's changes, and closes its promise or says when to try again.
 func (t *turn) settle(ctx context.Context, tx *tenants.Tx, sum *tally, d *deal, verdicts []crm.Verdict) error {
 	failure, held := d.failure(verdicts), d.until.After(t.Now())

@@ -55,7 +55,7 @@ func TestTheProviderPassesTheSuite(t *testing.T) {
 				double, server, p := account(t, cfg)
 				return providertest.Fixture{Provider: p, Connection: connection(key), Bad: connection("sk_test_wrong"), Control: server.URL,
 					Order: order, Hook: double.SetWebhook, Dated: true,
-					Private: []string{key, secret, oldSecret, "payer@example.com", "37400000000", "Test Buyer", `"0002"`}}
+					Private: []string{key, secret, oldSecret, "payer@example.com", "37400000000", "Test Buyer", "*0002", `"0002"`}}
 			})
 		})
 	}
