@@ -99,13 +99,7 @@ func TestAFieldThatWasDeletedInTheCRMIsAnException(t *testing.T) {
 	a.becomes(in, "awaiting_payment")
 	fields := map[string]map[string]string{pipeline: {"reference": field}}
 	a.sets(func(s *api.Settings) { s.Stages, s.Fields = map[string]map[string]string{}, &fields })
-	var token struct {
-		Access string `json:"access_token"`
-	}
-	require.NoError(t, json.Unmarshal(a.order(a.Account, "token", map[string]any{}), &token))
-	a.until("the field is deleted", func() bool { // the account's limit counts this request too
-		return s.send(http.MethodDelete, "http://"+a.host()+"/api/v4/leads/custom_fields/"+field, nil, "Authorization", "Bearer "+token.Access).Status == http.StatusNoContent
-	})
+	a.deletes(field)
 
 	a.pays(a.press(in), "paid", 1)
 	a.until("a person is told", func() bool { return len(a.exceptions("1")) == 1 })
@@ -115,4 +109,76 @@ func TestAFieldThatWasDeletedInTheCRMIsAnException(t *testing.T) {
 	require.Equal(t, http.StatusOK, a.resolve(a.exceptions("1")[0], "retry").Status)
 	a.becomes(in, "paid")
 	require.Empty(t, a.exceptions("1"))
+}
+
+// adminToken is the access of the account's administrator to its REST.
+func (a *account) adminToken() string {
+	a.Helper()
+	who := map[string]any{}
+	if a.CRM == string(crm.Bitrix24) {
+		who["user"] = "1"
+	}
+	var token struct {
+		Access string `json:"access_token"`
+	}
+	require.NoError(a, json.Unmarshal(a.order(a.Account, "token", who), &token))
+	return token.Access
+}
+
+// deletes removes a field by hand. The account's limit counts this request, too.
+func (a *account) deletes(field string) {
+	a.Helper()
+	token := a.adminToken()
+	a.until("the field is deleted", func() bool {
+		if a.CRM == string(crm.Bitrix24) {
+			return a.send(http.MethodPost, "http://"+a.host()+"/rest/crm.deal.userfield.delete.json", map[string]any{"auth": token, "id": field}).Status == http.StatusOK
+		}
+		return a.send(http.MethodDelete, "http://"+a.host()+"/api/v4/leads/custom_fields/"+field, nil, "Authorization", "Bearer "+token).Status == http.StatusNoContent
+	})
+}
+
+// statusField is the CRM's id of the field that shows our status.
+func (a *account) statusField() (id string) {
+	a.Helper()
+	token := a.adminToken()
+	var fields []struct {
+		ID   json.Number `json:"id"`
+		Code string      `json:"code"`
+		Name string      `json:"field_name"` // Bitrix24 writes both in capitals
+	}
+	a.until("the fields are listed", func() bool {
+		if a.CRM == string(crm.Bitrix24) {
+			got := a.send(http.MethodPost, "http://"+a.host()+"/rest/crm.deal.userfield.list.json", map[string]any{"auth": token})
+			return got.Status == http.StatusOK && json.Unmarshal(got.Body, &struct{ Result any }{&fields}) == nil
+		}
+		got := a.send(http.MethodGet, "http://"+a.host()+"/api/v4/leads/custom_fields?limit=250", nil, "Authorization", "Bearer "+token)
+		in := struct {
+			Embedded any `json:"_embedded"`
+		}{&struct {
+			Fields any `json:"custom_fields"`
+		}{&fields}}
+		return got.Status == http.StatusOK && json.Unmarshal(got.Body, &in) == nil
+	})
+	for _, f := range fields {
+		if strings.HasSuffix(f.Code+f.Name, "DEALPAY_STATUS") {
+			id = f.ID.String()
+		}
+	}
+	require.NotEmpty(a, id)
+	return id
+}
+
+// One of our own fields that somebody deletes is made again, without anybody's help.
+func TestAFieldOfOursThatWasDeletedIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	everywhere(t, newScene(t), func(a *account) {
+		in := a.create("1")
+		a.becomes(in, "awaiting_payment")
+		a.deletes(a.statusField())
+		a.pays(a.press(in), "paid", 1)
+		a.until("the deal shows it", func() bool { return a.deal("1").field("status") == "paid" })
+		a.until("it is told", func() bool { return len(a.deal("1").notes(in)) == 1 })
+		require.Empty(a, a.exceptions("1"))
+		require.Zero(a, a.health().Failed)
+	})
 }

@@ -35,9 +35,10 @@ type Error struct {
 	Method     string        // with Throttled: the one API method that has to wait; what needs others may go
 	// Ambiguous says that the CRM may have done the work: a time-out or a cut connection
 	// after the request was sent.
-	Ambiguous bool
-	Blocked   bool // the CRM shut the account or our address out; an administrator should know
-	Err       error
+	Ambiguous  bool
+	Blocked    bool // the CRM shut the account or our address out; an administrator should know
+	Unprepared bool // what Setup makes is missing: it has to run (again) before this can succeed
+	Err        error
 }
 
 func (e *Error) Error() string {

@@ -144,10 +144,12 @@ func deals(n int) []string {
 }
 
 // open counts the promises of pushes that are neither kept nor given up.
-func (h *house) open() (n int) {
+func (h *house) open() int { h.Helper(); return h.openOf(outbox.Push) }
+
+func (h *house) openOf(kind outbox.Kind) (n int) {
 	h.Helper()
 	h.in(func(ctx context.Context, tx *tenants.Tx) error {
-		return tx.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE kind = 'push' AND done_at IS NULL AND dead_at IS NULL`).Scan(&n)
+		return tx.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE kind = $1 AND done_at IS NULL AND dead_at IS NULL`, string(kind)).Scan(&n)
 	})
 	return n
 }

@@ -140,17 +140,19 @@ func TestATaskThatIsGoneSaysNothingOfItsDeal(t *testing.T) {
 
 // A deal comes back from the CRM's bin: its exception ends, and what could not be told is told.
 func TestADealThatIsBackIsToldWhatItMissed(t *testing.T) {
-	for _, how := range []string{"seen", "written"} {
+	for how, notes := range map[string]int{"seen": 2, "written": 3, "never written before": 1} {
 		t.Run(how, func(t *testing.T) {
 			h := newHouse(t)
-			h.pay("1")
-			h.lane()
+			if notes > 1 {
+				h.pay("1")
+				h.lane()
+			}
 			h.book.set(func(crm.Change) error { return failing(crm.Gone, false) }, nil)
 			h.pay("1")
 			h.lane()
 			require.Equal(t, []string{payments.DealGone}, h.exceptions("1"))
 			h.book.set(nil, nil)
-			if how == "seen" {
+			if how != "written" {
 				h.later(time.Hour)
 				h.changed("1")
 				h.reviews()
@@ -160,7 +162,7 @@ func TestADealThatIsBackIsToldWhatItMissed(t *testing.T) {
 			h.lane()
 			require.Empty(t, h.exceptions("1"))
 			require.Equal(t, "written", h.sync("1").State)
-			require.Equal(t, map[string]int{"seen": 2, "written": 3}[how], h.book.noted("1"))
+			require.Equal(t, notes, h.book.noted("1"))
 			require.Zero(t, h.open())
 		})
 	}
@@ -471,4 +473,60 @@ func TestAReadThatTookTooLongLeavesNoDoubtAboutNotes(t *testing.T) {
 	h.lane()
 	require.Equal(t, crm.Paid, h.book.status("1"))
 	require.Equal(t, 1, h.book.noted("1"), "at once, not after a minute")
+}
+
+// Access that was lost is no failure of the promises that need it: none is given up, and reconnecting makes them due.
+func TestWhatNeedsAccessIsKeptUntilSomebodyReconnects(t *testing.T) {
+	h := newHouse(t)
+	var answered int
+	lost := true
+	robots := func(context.Context, tenants.ID, string) (time.Time, error) {
+		if lost {
+			return time.Time{}, failing(crm.Revoked, false)
+		}
+		answered++
+		return time.Time{}, nil
+	}
+	run := func() {
+		due, err := h.f.DB.Due(h.Context(), h.now(), 0, 100)
+		require.NoError(h, err)
+		for _, r := range due {
+			w := h.worker()
+			w.Robots = robots
+			require.NoError(h, w.Run(h.Context(), h.id, outbox.Kind(r.Kind), r.ID))
+		}
+	}
+	h.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Make(ctx, tx, outbox.Robot, "1", h.now()) })
+	for range 100 {
+		run()
+		h.later(time.Hour)
+	}
+	require.Equal(t, []any{1, 0, 0}, []any{h.openOf(outbox.Robot), h.dead(), answered})
+	require.Equal(t, []string{payments.CRMRevoked}, h.exceptions(""))
+	run() // a moment before
+	lost = false
+	h.connect()
+	run()
+	require.Equal(t, []any{0, 1}, []any{h.openOf(outbox.Robot), answered})
+	require.Empty(t, h.exceptions(""))
+}
+
+// A set-up that cannot be done for days is tried once a day: nothing else would bring the account back.
+func TestASetUpIsNeverGivenUp(t *testing.T) {
+	h := newHouse(t)
+	h.refuse(failing(crm.Transient, false))
+	h.connect()
+	for range 200 {
+		h.later(time.Hour)
+		due, err := h.f.DB.Due(h.Context(), h.now(), 0, 100)
+		require.NoError(t, err)
+		for _, r := range due {
+			require.NoError(t, h.worker().Run(t.Context(), h.id, outbox.Setup, r.ID))
+		}
+	}
+	require.Equal(t, []any{1, 0}, []any{h.openOf(outbox.Setup), h.dead()})
+	h.refuse(nil)
+	h.later(24 * time.Hour)
+	h.connect()
+	require.Zero(t, h.openOf(outbox.Setup))
 }

@@ -25,13 +25,17 @@ const (
 )
 
 // What waits for different others has places of its own: a CRM that hangs, or whose limit all its accounts share, keeps nobody
-// from asking an acquirer or from writing to another CRM, and the night's comparisons keep nobody from either.
+// from asking an acquirer, from a letter or from another CRM, and the night's comparisons keep nobody from any of them.
 var pools = []pool{
 	{checks, 1, 20 * time.Millisecond},
 	{lanes + string(crm.Bitrix24), 1, 40 * time.Millisecond},
 	{lanes + string(crm.AmoCRM), 1, 40 * time.Millisecond},
 	{lanes + string(crm.Kommo), 1, 40 * time.Millisecond},
-	{chores, 4, 200 * time.Millisecond},
+	{chores + string(crm.Bitrix24), 4, 200 * time.Millisecond},
+	{chores + string(crm.AmoCRM), 4, 200 * time.Millisecond},
+	{chores + string(crm.Kommo), 4, 200 * time.Millisecond},
+	{letters, 4, 200 * time.Millisecond},
+	{nights, 4, 500 * time.Millisecond},
 }
 
 type pool struct {
@@ -41,9 +45,11 @@ type pool struct {
 }
 
 const (
-	checks = "checks" // ask an acquirer, or change what is owed
-	lanes  = "lanes:" // write to the CRM named
-	chores = "chores" // everything that nobody waits for within seconds
+	checks  = "checks"  // ask an acquirer, or change what is owed
+	lanes   = "lanes:"  // write to the CRM named
+	chores  = "chores:" // what else the CRM named is asked for
+	letters = "letters" // write to customers
+	nights  = "nights"  // compare a day
 )
 
 // queueOf is where a kind of promise is reminded of.
@@ -51,16 +57,24 @@ func (q *Queue) queueOf(ctx context.Context, id tenants.ID, kind outbox.Kind) st
 	switch kind {
 	case outbox.Check, outbox.Notice, outbox.Expire, outbox.Refund:
 		return checks
+	case outbox.Email:
+		return letters
+	case outbox.Reconcile:
+		return nights
 	case outbox.Push:
-		queue := lanes + string(crm.Bitrix24) // any would do: a place is not what makes a lane right
-		if q.System != nil {
-			if system, err := q.System(ctx, id); err == nil {
-				queue = lanes + system
-			}
-		}
-		return queue
+		return lanes + q.systemOf(ctx, id)
 	}
-	return chores
+	return chores + q.systemOf(ctx, id)
+}
+
+// systemOf is the CRM of a tenant; any one when that cannot be said, since a place is not what makes work right.
+func (q *Queue) systemOf(ctx context.Context, id tenants.ID) string {
+	if q.System != nil {
+		if system, err := q.System(ctx, id); err == nil {
+			return system
+		}
+	}
+	return string(crm.Bitrix24)
 }
 
 type reminder struct {
@@ -149,7 +163,7 @@ func (q *Queue) Send(reminders []tenants.Reminder) {
 }
 
 // Serve handles reminders until ctx ends, and sweeps. concurrency bounds the checks kept at once, and the lanes of each CRM; a
-// quarter of it everything else.
+// quarter of it each kind of everything else.
 func (q *Queue) Serve(ctx context.Context, w *Worker, concurrency int) error {
 	var servers []*asynq.Server
 	for _, p := range pools {

@@ -18,7 +18,7 @@ import (
 )
 
 // More accounts of one CRM hang than a worker has places, with their lanes and with their set-up. What is owed changes on time,
-// and other CRMs are told.
+// and other CRMs are told and set up.
 func TestACRMThatHangsDelaysNobodyElse(t *testing.T) {
 	const places = 4
 	h := newHouse(t)
@@ -59,6 +59,16 @@ func TestACRMThatHangsDelaysNobodyElse(t *testing.T) {
 	})
 	h.pay("1")
 	until("the other CRM is told", func() bool { return h.book.status("1") == crm.Paid })
+	setups := func() (open int) {
+		h.in(func(ctx context.Context, tx *tenants.Tx) error {
+			return tx.QueryRow(ctx, `SELECT count(*) FROM outbox WHERE kind = 'setup' AND done_at IS NULL`).Scan(&open)
+		})
+		return open
+	}
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return outbox.Make(ctx, tx, outbox.Setup, "account", h.now())
+	})
+	until("the other CRM is set up", func() bool { return setups() == 0 })
 	require.Equal(t, crm.Status(""), h.book.status("hangs"))
 	close(h.held)
 	until("the CRM that hung is told", func() bool { return h.book.status("hangs") == crm.Paid })

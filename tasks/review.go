@@ -108,7 +108,7 @@ func (r *review) fail(claims []outbox.Claim, err error) {
 	}
 }
 
-// sort finds the claims of deals that we have written and that are at rest. Others are done, or wait: for a push that is
+// sort finds the claims of deals that we have written, or could not since they were gone, and that are at rest. Others are done, or wait: for a push that is
 // under way, and for the rest of our own write's echo.
 func (r *review) sort(ctx context.Context, claims []outbox.Claim) (look []outbox.Claim, seen map[string]outbox.Sync, err error) {
 	var mine map[string]payments.Deal
@@ -128,7 +128,7 @@ func (r *review) sort(ctx context.Context, claims []outbox.Claim) (look []outbox
 	for _, c := range claims {
 		s := seen[c.Key]
 		switch {
-		case len(mine[c.Key].Invoices) == 0 || s.Written == nil:
+		case len(mine[c.Key].Invoices) == 0 || s.Written == nil && !missing(s):
 			r.done = append(r.done, c)
 		case s.State == "waiting":
 			due := now
@@ -176,16 +176,18 @@ func (r *review) judge(ctx context.Context, tx *tenants.Tx, look []outbox.Claim,
 		return nil, nil, err
 	}
 	for _, c := range look {
-		s := now[c.Key]
-		if s.State == "waiting" || s.WrittenAt == nil || !s.WrittenAt.Equal(*seen[c.Key].WrittenAt) {
+		s, before := now[c.Key], seen[c.Key].WrittenAt
+		if s.State == "waiting" || (s.WrittenAt == nil) != (before == nil) || before != nil && !s.WrittenAt.Equal(*before) {
 			changed = append(changed, c)
 			continue
 		}
 		judged = append(judged, c)
-		deal, there := held[c.Key]
-		if !there {
+		switch deal, there := held[c.Key]; {
+		case !there:
 			err = r.gone(ctx, tx, c.Key)
-		} else {
+		case missing(s):
+			err = r.back(ctx, tx, c.Key)
+		default:
 			err = r.judgeDeal(ctx, tx, s, deal, desired(mine[c.Key]))
 		}
 		if err != nil {
@@ -195,16 +197,21 @@ func (r *review) judge(ctx context.Context, tx *tenants.Tx, look []outbox.Claim,
 	return judged, changed, nil
 }
 
+// missing says that the deal was gone when it was last to be written.
+func missing(s outbox.Sync) bool { return s.State == "failed" && s.Reason == crm.Gone.String() }
+
+// back has a deal written that was gone.
+func (r *review) back(ctx context.Context, tx *tenants.Tx, deal string) error {
+	if err := payments.Settle(ctx, tx, payments.DealGone+":"+deal, tenants.CRM, "", r.Now()); err != nil {
+		return err
+	}
+	return outbox.Rewrite(ctx, tx, deal, false, r.Now())
+}
+
 func (r *review) judgeDeal(ctx context.Context, tx *tenants.Tx, s outbox.Sync, held crm.Deal, want crm.State) error {
 	var had kept
 	if err := had.read(s.Written); err != nil {
 		return err
-	}
-	if s.State == "failed" && s.Reason == crm.Gone.String() { // it is back
-		if err := payments.Settle(ctx, tx, payments.DealGone+":"+s.Deal, tenants.CRM, "", r.Now()); err != nil {
-			return err
-		}
-		return outbox.Rewrite(ctx, tx, s.Deal, false, r.Now())
 	}
 	if !equal(had.State, want) {
 		return outbox.Make(ctx, tx, outbox.Push, s.Deal, r.Now()) // it will be written in any case
@@ -350,7 +357,7 @@ func (r *review) close(ctx context.Context) error {
 				return err
 			}
 		}
-		if class := crm.ClassOf(r.failure); class == crm.Throttled || class == crm.Revoked {
+		if r.failure != nil && postponed(r.failure) {
 			if err := r.shutOut(ctx, tx, r.failure); err != nil {
 				return err
 			}

@@ -22,6 +22,7 @@ type tally struct {
 	done    []outbox.Claim
 	again   []outbox.Claim // let go without a failure, due now
 	paused  []outbox.Claim // due when the CRM may be called again
+	unready bool           // Setup has to run: what it makes is missing in the CRM, or what it learnt may be no longer so
 }
 
 // record keeps the verdicts of a part in one transaction, and marks what the next part sends. Verdicts are nil when
@@ -106,6 +107,9 @@ func (t *turn) book(ctx context.Context, tx *tenants.Tx, sum tally) error {
 	}
 	if err := outbox.Release(ctx, tx, now.Add(pause(t.halted())), sum.paused...); err != nil {
 		return err
+	}
+	if sum.unready {
+		outbox.Need(tx, outbox.Setup, "account", now)
 	}
 	outbox.Recover(tx, now, sum.done)
 	return outbox.Done(ctx, tx, now, sum.done...)
@@ -242,6 +246,12 @@ func (d *deal) sendingBefore(key string) bool {
 	return false
 }
 
+// unprepared says whether what Setup makes is missing: somebody deleted a field, or Setup never came through.
+func unprepared(err error) bool {
+	var e *crm.Error
+	return errors.As(err, &e) && e.Unprepared
+}
+
 // ambiguous says whether the CRM may have done what failed.
 func ambiguous(err error) bool {
 	var e *crm.Error
@@ -264,11 +274,13 @@ func (t *turn) settleFailure(ctx context.Context, tx *tenants.Tx, sum *tally, d 
 		return outbox.Await(ctx, tx, d.claim, now.Add(pause(failure)), code(failure))
 	}
 	t.Log.WarnContext(ctx, "deal not written", "tenant", tx.Tenant(), "deal", d.claim.Key, "err", failure)
+	sum.unready = sum.unready || unprepared(failure)
 	switch crm.ClassOf(failure) {
 	case crm.Throttled, crm.Revoked:
 		t.halt(failure)
 		sum.paused = append(sum.paused, d.claim)
-		return t.doubtPlan(ctx, tx, failure)
+		t.doubtPlan(sum, failure)
+		return nil
 	case crm.Gone:
 		sum.done = append(sum.done, d.claim)
 		return t.gone(ctx, tx, d.claim.Key)
@@ -292,12 +304,11 @@ func (t *turn) settleFailure(ctx context.Context, tx *tenants.Tx, sum *tally, d 
 
 // doubtPlan has Setup read a portal's plan again when the CRM refuses what its larger plan would allow: it may have been
 // given up.
-func (t *turn) doubtPlan(ctx context.Context, tx *tenants.Tx, failure error) error {
+func (t *turn) doubtPlan(sum *tally, failure error) {
 	var e *crm.Error
-	if !t.tenant.Enterprise || !errors.As(failure, &e) || e.Class != crm.Throttled || e.Code == CodeRate || e.Code == CodeAway {
-		return nil
+	if t.tenant.Enterprise && errors.As(failure, &e) && e.Class == crm.Throttled && e.Code != CodeRate && e.Code != CodeAway {
+		sum.unready = true
 	}
-	return outbox.Make(ctx, tx, outbox.Setup, "account", t.Now())
 }
 
 // raise tells a person that a deal cannot be written. It closes by itself when a later push succeeds.

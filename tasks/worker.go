@@ -173,7 +173,12 @@ func (w *Worker) setup(ctx context.Context, id tenants.ID) error {
 		if err := payments.SettleAll(ctx, tx, letIn, tenants.CRM, "", w.Now()); err != nil {
 			return err
 		}
-		return outbox.Hasten(ctx, tx, outbox.Push, w.Now())
+		for _, kind := range []outbox.Kind{outbox.Push, outbox.Robot, outbox.Review} {
+			if err := outbox.Hasten(ctx, tx, kind, w.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -185,7 +190,10 @@ func (w *Worker) close(ctx context.Context, id tenants.ID, c outbox.Claim, again
 			return outbox.Done(ctx, tx, w.Now(), c)
 		case failure == nil:
 			return outbox.Again(ctx, tx, c, w.Now(), again, "")
-		case crm.ClassOf(failure) == crm.Throttled:
+		case postponed(failure):
+			if err := w.shutOut(ctx, tx, failure); err != nil {
+				return err
+			}
 			return outbox.Again(ctx, tx, c, w.Now(), w.Now().Add(pause(failure)), "")
 		}
 		return w.settleFailed(ctx, tx, c, failure)
@@ -195,6 +203,12 @@ func (w *Worker) close(ctx context.Context, id tenants.ID, c outbox.Claim, again
 		return nil
 	}
 	return err
+}
+
+// postponed says that a failure is no try: the CRM asks for a pause, or gives no access until somebody reconnects.
+func postponed(failure error) bool {
+	class := crm.ClassOf(failure)
+	return class == crm.Throttled || class == crm.Revoked
 }
 
 // settleFailed says when a promise that failed is tried again, or gives it up.
@@ -239,6 +253,8 @@ func retry(c outbox.Claim, now time.Time) (time.Time, bool) {
 		since = *c.FailingSince
 	}
 	switch age := now.Sub(since); {
+	case age > giveUp && c.Kind == outbox.Setup: // nothing else would bring the account back, or renew its access while it is idle
+		return now.Add(24 * time.Hour), false
 	case age > giveUp:
 		return now, true
 	case age > fastFor:

@@ -213,7 +213,7 @@ func (a *Account) plan(j *job, c crm.Change) {
 func (a *Account) planState(j *job, deal string, s crm.State) {
 	const op = "crm.item.update"
 	if len(a.layout.Fields) == 0 || s.Status != "" && a.layout.Options[s.Status] == "" {
-		j.settle("", &crm.Error{Class: crm.Transient, Op: op, Code: "NO_LAYOUT", Err: errors.New("the fields are not set up")})
+		j.settle("", &crm.Error{Class: crm.Transient, Op: op, Code: "NO_LAYOUT", Unprepared: true, Err: errors.New("the fields are not set up")})
 		return
 	}
 	j.do = command{op, params{"entityTypeId": typeDeal, "id": deal, "useOriginalUfNames": "Y", "fields": a.layout.write(s)}}
@@ -223,7 +223,7 @@ func (a *Account) planState(j *job, deal string, s crm.State) {
 			return "", unreadable(op, err)
 		}
 		if name := a.layout.lost(item); name != "" {
-			return "", &crm.Error{Class: crm.Transient, Op: op, Code: "FIELD_MISSING", Err: errors.New("Setup has to make the field again: " + name)}
+			return "", &crm.Error{Class: crm.Transient, Op: op, Code: "FIELD_MISSING", Unprepared: true, Err: errors.New("the field was deleted: " + name)}
 		}
 		if name := a.layout.gone(s.Pipeline, item); name != "" {
 			return "", &crm.Error{Class: crm.Refused, Op: op, Code: "FIELD_GONE", Err: errors.New("the settings name a field that was deleted: " + clip(name))}

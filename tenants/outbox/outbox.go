@@ -51,6 +51,13 @@ func Promise(tx *tenants.Tx, kind Kind, due time.Time, keys ...string) {
 		RETURNING id, due_at`, tx.Tenant().String(), string(kind), keys, due)
 }
 
+// Need promises work at due unless it is promised already: what is retried keeps its own pace.
+func Need(tx *tenants.Tx, kind Kind, key string, due time.Time) {
+	remind(tx, kind, `INSERT INTO outbox (tenant_id, kind, key, due_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (tenant_id, kind, key) WHERE done_at IS NULL AND dead_at IS NULL DO NOTHING RETURNING id, due_at`,
+		tx.Tenant().String(), string(kind), key, due)
+}
+
 // remind queues a statement and reminds of the promises that it returns.
 func remind(tx *tenants.Tx, kind Kind, sql string, args ...any) {
 	tenants.Then(tx, func(made []struct {
@@ -131,7 +138,7 @@ func Renew(ctx context.Context, tx *tenants.Tx, claims []Claim, until time.Time)
 }
 
 // Done closes promises that were kept, in the transaction that records the result. One that was promised again
-// meanwhile is due at once instead. Error: ErrLost.
+// meanwhile is due at once instead; one that was dropped meanwhile stays closed. Error: ErrLost.
 func Done(ctx context.Context, tx *tenants.Tx, now time.Time, claims ...Claim) error {
 	if len(claims) == 0 {
 		return nil
@@ -145,7 +152,7 @@ func Done(ctx context.Context, tx *tenants.Tx, now time.Time, claims ...Claim) e
 		Open bool      `db:"open"`
 		Kind string    `db:"kind"`
 		Due  time.Time `db:"due_at"`
-	}](ctx, tx, `UPDATE outbox o SET done_at = CASE WHEN o.seq = c.seq THEN $4::timestamptz END, claimed_by = NULL, claimed_until = NULL,
+	}](ctx, tx, `UPDATE outbox o SET done_at = CASE WHEN o.seq = c.seq OR o.done_at IS NOT NULL THEN coalesce(o.done_at, $4::timestamptz) END, claimed_by = NULL, claimed_until = NULL,
 			attempts = 0, failing_since = NULL, last_error = '', relayed_at = NULL
 		FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS c(id, owner, seq)
 		WHERE o.id = c.id AND o.claimed_by = c.owner RETURNING o.id, o.done_at IS NULL AS open, o.kind, o.due_at`, ids, owners, seqs, now)

@@ -227,6 +227,13 @@ func TestADroppedPromiseIsNotKept(t *testing.T) {
 	d.promise("1", d.now)
 	d.in(queued(func(tx *tenants.Tx) { outbox.Drop(tx, outbox.Push, "1", d.now) }))
 	require.Empty(t, d.take(uuid.New(), 10))
+
+	d.promise("1", d.now) // dropped while somebody works on it, and perhaps promised anew
+	c := d.one()
+	d.in(queued(func(tx *tenants.Tx) { outbox.Drop(tx, outbox.Push, "1", d.now) }))
+	d.promise("1", d.now.Add(time.Hour))
+	require.NoError(t, d.done(c))
+	require.Empty(t, d.take(uuid.New(), 10))
 }
 
 func TestStirringHastensOnlyWhatIsOpen(t *testing.T) {
