@@ -3,6 +3,8 @@ package tasks
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -110,11 +112,21 @@ func (t *turn) drain(ctx context.Context) (found bool, err error) {
 			err := t.write(ctx, b)
 			return found, errors.Join(err, group.Wait())
 		}
-		group.Go(func() error { return t.write(work, b) })
+		group.Go(func() error { return survive(func() error { return t.write(work, b) }) })
 		if work.Err() != nil || t.halted() != nil || t.over() {
 			return found, group.Wait()
 		}
 	}
+}
+
+// survive makes an error of a panic, which would end the whole worker from a goroutine of its own.
+func survive(work func() error) (err error) {
+	defer func() {
+		if broken := recover(); broken != nil {
+			err = fmt.Errorf("it panicked: %v\n%s", broken, debug.Stack())
+		}
+	}()
+	return work()
 }
 
 // over says whether others should have their turn.

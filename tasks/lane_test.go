@@ -230,3 +230,15 @@ func TestAWorkerThatOversleptRecordsNothing(t *testing.T) {
 	require.Equal(t, []string{"written", "2000.00"}, []string{h.sync("1").State, paid()})
 	require.Zero(t, h.open())
 }
+
+// Full batches have goroutines of their own, where a panic would end the process.
+func TestAPanicInAFullBatchEndsOnlyItsTurn(t *testing.T) {
+	h := newHouse(t)
+	h.pay(deals(250)...)
+	h.book.set(func(crm.Change) error { panic("broken") }, nil)
+	require.ErrorContains(t, h.worker().Lane(t.Context(), h.id), "broken")
+	h.book.set(nil, nil)
+	h.later(time.Minute) // the claims are over
+	h.lane()
+	require.Zero(t, h.open())
+}

@@ -115,7 +115,9 @@ if op == 'tell' then
     if now >= math.max(b.pause, b.block) then -- answers to requests under way are one strike
       b.strikes = now < b.calm and b.strikes + 1 or 1
     end
-    b[field] = math.max(b[field], now + math.max(retry, math.min(base * 2 ^ (b.strikes - 1), most)))
+    local rest = math.min(base * 2 ^ (b.strikes - 1), most)
+    if said == 'throttled' and retry > 0 then rest = retry end -- the CRM named it
+    b[field] = math.max(b[field], now + math.max(retry, rest))
     b.calm = b[field] + limits.calm
     b.probe, b.hold = true, 0
     b.level = limits.full -- the CRM's own count says so

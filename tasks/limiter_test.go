@@ -156,6 +156,19 @@ func TestTheCRMIsBelievedOverOurOwnCount(t *testing.T) {
 	require.Equal(t, 7*time.Second, wait, "another worker's pacer knows it too")
 }
 
+func TestAPauseThatTheCRMNamesDoesNotGrow(t *testing.T) {
+	b := newBench(t, LimiterOptions{PersonPatience: time.Nanosecond})
+	p, person := b.For(amo), as(t, crm.Person)
+	require.NoError(t, p.Wait(person))
+	for range 5 {
+		p.Seen(t.Context(), crm.Pressure{Throttled: true, RetryAfter: time.Second})
+		wait, _ := refusedFor(t, person, p)
+		require.Equal(t, time.Second, wait)
+		b.now = b.now.Add(wait)
+		require.NoError(t, p.Wait(person), "one goes to find out")
+	}
+}
+
 func TestPausesGrowUntilAnAnswerIsGood(t *testing.T) {
 	b := newBench(t, LimiterOptions{PersonPatience: time.Nanosecond})
 	p, person := b.For(amo), as(t, crm.Person)

@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -40,12 +39,7 @@ func (n *near) take(r tenants.Reminder, failed func(error)) bool {
 	go func() {
 		defer n.busy.Done()
 		defer func() { <-places }()
-		defer func() {
-			if r := recover(); r != nil {
-				failed(fmt.Errorf("it panicked: %v", r))
-			}
-		}()
-		if err := n.run(n.ctx, r); err != nil && n.ctx.Err() == nil {
+		if err := survive(func() error { return n.run(n.ctx, r) }); err != nil && n.ctx.Err() == nil {
 			failed(err)
 		}
 	}()

@@ -77,7 +77,7 @@ func (a *Account) exchange(req *http.Request, op string, write bool, out any) er
 	if err := a.cfg.Pacer.Wait(ctx, op); err != nil {
 		return asError(op, err)
 	}
-	got, sent, err := a.send(req)
+	got, sent, err := a.send(req, op)
 	if err != nil {
 		a.cfg.Pacer.Seen(ctx, crm.Pressure{})
 		return &crm.Error{Class: crm.Transient, Op: op, Code: "network", Ambiguous: write && sent, Err: err}
@@ -96,12 +96,17 @@ func (a *Account) exchange(req *http.Request, op string, write bool, out any) er
 	return nil
 }
 
-// send does the HTTP. sent says that the request was on its way, so that it may have been carried out.
-func (a *Account) send(req *http.Request) (got answer, sent bool, err error) {
+// send does the HTTP. sent says that the request was on its way, so that it may have been carried out. net/http repeats a
+// read whose kept connection broke: the CRM counts that one, too, and so does the pacer.
+func (a *Account) send(req *http.Request, op string) (got answer, sent bool, err error) {
 	var left atomic.Bool
 	ctx, cancel := context.WithTimeout(req.Context(), callTimeout)
 	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { left.Store(true) }})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { left.Store(true) }, GotConn: func(httptrace.GotConnInfo) {
+		if left.Load() && a.cfg.Pacer.Wait(ctx, op) != nil {
+			cancel() // there is no room for it
+		}
+	}})
 	resp, err := a.http.Do(req.WithContext(ctx))
 	if err != nil {
 		return answer{}, left.Load(), err

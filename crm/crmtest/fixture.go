@@ -111,6 +111,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"AnExpiredTokenIsRefreshedOnce", expired},
 		{"ALostAccountIsRevoked", revoked},
 		{"EveryRequestIsPaced", paced},
+		{"ARepeatedRequestIsPacedAgain", repeated},
 		{"AnImpatientPacerStopsTheWork", impatient},
 		{"AccountsAreIsolated", isolated},
 	} {

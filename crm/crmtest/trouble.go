@@ -106,6 +106,16 @@ func revoked(t *testing.T, f Fixture) {
 	}
 }
 
+// repeated breaks a connection under a read: net/http may send it once more by itself.
+func repeated(t *testing.T, f Fixture) {
+	account := ready(t, f.Site)
+	for range 3 {
+		require.NoError(t, f.Control.Order(standintest.Fault{Kind: standintest.DropAfterCommit}))
+		_, _ = account.Deal(t.Context(), f.Deals[0]) // whether it comes through does not matter here
+	}
+	require.Len(t, f.Pacer.Waits(), f.Calls())
+}
+
 func paced(t *testing.T, f Fixture) {
 	account := ready(t, f.Site)
 	_, err := account.Deal(t.Context(), f.Deals[0])
