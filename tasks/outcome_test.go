@@ -496,7 +496,9 @@ func TestWhatNeedsAccessIsKeptUntilSomebodyReconnects(t *testing.T) {
 			require.NoError(h, w.Run(h.Context(), h.id, outbox.Kind(r.Kind), r.ID))
 		}
 	}
-	h.in(func(ctx context.Context, tx *tenants.Tx) error { return outbox.Make(ctx, tx, outbox.Robot, "1", h.now()) })
+	h.in(func(ctx context.Context, tx *tenants.Tx) error {
+		return outbox.Make(ctx, tx, outbox.Robot, "1", h.now())
+	})
 	for range 100 {
 		run()
 		h.later(time.Hour)

@@ -38,16 +38,15 @@ func Plan(tx *tenants.Tx, kind EffectKind, key, deal string, t Telling) {
 
 // Effect is a planned effect that is not known to have happened.
 type Effect struct {
-	Key         string          `db:"key"`
-	Deal        string          `db:"deal_id"`
-	Kind        EffectKind      `db:"kind"`
-	Reference   string          `db:"reference"`
-	Body        json.RawMessage `db:"body"`
-	Status      string          `db:"status"`      // planned, or sending: an earlier run may have done it
-	DoubtUntil  *time.Time      `db:"doubt_until"` // of sending: until then the earlier run's call may still be carried out
-	RemoteOf    string          `db:"remote_of"`   // of CloseTask: the task's remote id, empty until it was sent
-	OfStatus    string          `db:"of_status"`   // of CloseTask: the task's status
-	OfAmbiguous bool            `db:"of_unknown"`  // of CloseTask: the task may exist and its id is not known
+	Key        string          `db:"key"`
+	Deal       string          `db:"deal_id"`
+	Kind       EffectKind      `db:"kind"`
+	Reference  string          `db:"reference"`
+	Body       json.RawMessage `db:"body"`
+	Status     string          `db:"status"`      // planned, or sending: an earlier run may have done it
+	DoubtUntil *time.Time      `db:"doubt_until"` // of sending: until then the earlier run's call may still be carried out
+	RemoteOf   string          `db:"remote_of"`   // of CloseTask: the task's remote id, empty until it was sent
+	OfStatus   string          `db:"of_status"`   // of CloseTask: the task's status
 }
 
 // Telling returns what the effect has to say.
@@ -61,7 +60,7 @@ func (e Effect) Telling() (Telling, error) {
 func Open(tx *tenants.Tx, into *[]Effect, deals []string) {
 	tenants.Ask(tx, into, `
 		SELECT e.key, e.deal_id, e.kind, e.reference, e.body, e.status, e.doubt_until, coalesce(o.remote_id, '') AS remote_of,
-			coalesce(o.status, '') AS of_status, coalesce(o.status = 'sending', false) AS of_unknown
+			coalesce(o.status, '') AS of_status
 		FROM effects e LEFT JOIN LATERAL (SELECT remote_id, status FROM effects WHERE e.kind = 'close_task' AND tenant_id = e.tenant_id
 			AND key = e.body->>'of' OFFSET 0) o ON true -- each by its key, also before the database has counted the rows
 		WHERE e.deal_id = ANY($1) AND e.status IN ('planned', 'sending') ORDER BY e.n`, deals)

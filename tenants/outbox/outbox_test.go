@@ -302,7 +302,7 @@ func TestEffectsHappenOnceInEffect(t *testing.T) {
 	require.Equal(t, "planned", effects[1].OfStatus)
 	d.in(queued(func(tx *tenants.Tx) { outbox.Sending(tx, []string{"task"}, d.now) }))
 	require.Equal(t, "sending", open()[0].Status)
-	require.True(t, open()[1].OfAmbiguous)
+	require.Equal(t, "sending", open()[1].OfStatus)
 	d.in(queued(func(tx *tenants.Tx) { outbox.Unsent(tx, "task") }))
 	require.Equal(t, "planned", open()[0].Status)
 	d.in(queued(func(tx *tenants.Tx) { outbox.Sent(tx, d.now, outbox.Receipt{Key: "task", RemoteID: "55"}) }))
