@@ -282,7 +282,7 @@ func TestWithdrawingALinkAsksFirst(t *testing.T) {
 
 			in = s.Invoice("2", owed)
 			s.Try(in)
-			s.Till.Away(true)
+			s.Till.Fail(payments.ErrUnavailable)
 			require.NoError(t, withdraw(s, in), "nobody is there to say otherwise")
 			require.Equal(t, state.Cancelled, s.Read(in.ID).Status)
 		})
