@@ -267,6 +267,30 @@ func TestALinkDoesNotRunOutWhileTheAcquirerCannotBeAsked(t *testing.T) {
 	require.Equal(t, state.Expired, s.Read(in.ID).Status)
 }
 
+func TestALinkRunsOutAlthoughOneAcquirerNeverAnswers(t *testing.T) {
+	for name, failure := range map[string]error{"it is down": payments.ErrUnavailable, "it refuses the credentials": payments.ErrCredentials} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			in := s.Invoice("1", 30_000)
+			a := s.Try(in)
+			s.Till.Fail(failure)
+			s.Clock = in.ExpiresAt.Add(time.Hour - 1)
+			_, err := s.Expire(t.Context(), s.ID, in.ID)
+			require.ErrorIs(t, err, failure)
+			require.Equal(t, state.AwaitingPayment, s.Read(in.ID).Status)
+			s.Clock = in.ExpiresAt.Add(time.Hour)
+			again, err := s.Expire(t.Context(), s.ID, in.ID)
+			require.NoError(t, err)
+			require.Equal(t, [2]any{state.Expired, time.Time{}}, [2]any{s.Read(in.ID).Status, again})
+
+			s.Till.Fail(nil)
+			s.Learn(a, tilltest.Took(tilltest.AMD(30_000)))
+			require.Equal(t, [2]any{state.ManualReview, int64(30_000)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Paid}, "its money is not lost")
+			require.Contains(t, s.exceptions(), string(state.PaidAfterExpiry))
+		})
+	}
+}
+
 func TestAnAttemptThatIsNeverAnsweredEnds(t *testing.T) {
 	const owed = 30_000
 	for name, c := range map[string]struct {
@@ -410,7 +434,7 @@ func TestTwoPaymentsLearntAtOnceAreBothCounted(t *testing.T) {
 		require.NoError(t, err)
 		const each = 3
 		g := &gate{Provider: s.Till, open: make(chan struct{})}
-		g.missing.Store(3 * each)
+		g.missing.Store(2*each + 1) // one of those who wait on the page asks
 		s.Providers["till"], s.Providers["box"] = g, g
 		var all sync.WaitGroup
 		for range each {
