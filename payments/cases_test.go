@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -188,8 +189,11 @@ func TestMoneyThatNamedNoInvoiceIsAmongWhatPersonsSaid(t *testing.T) {
 	require.Len(t, made, 1)
 	require.Equal(t, []any{state.MovedIn, to.ID, to.Minor, "Paid by an old QR", false, tenants.Admin},
 		[]any{made[0].Kind, made[0].InvoiceID, made[0].Minor, made[0].Evidence.Reason, made[0].Undone, made[0].Undoer()})
+	told := fmt.Sprintf("moved_in %d AMD %s %s", to.Minor, to.Number, d.server.Books()[0].Ref)
+	require.Equal(t, []string{told}, d.notes("3"))
 	_, err := d.UndoMove(t.Context(), d.ID, d.By, uuid.MustParse(made[0].Ref), "Of another customer")
 	require.NoError(t, err)
+	require.Equal(t, []string{told, strings.Replace(told, "moved_in", "move_undone", 1)}, d.notes("3"))
 	require.True(t, acts()[0].Undone)
 }
 

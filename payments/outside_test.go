@@ -376,6 +376,43 @@ func TestEachDeedOfAPersonHasItsOwnNoteInTheDeal(t *testing.T) {
 	require.Equal(t, []string{"note:cancelled", "note:paid_after_cancel", "note:paid", "note:decision_undone"}, notes)
 }
 
+// notes are what a deal's notes tell, in order: what, how much, of which other invoice and of which payment.
+func (s *shop) notes(deal string) (told []string) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.QueryRow(ctx, `SELECT array_agg(concat_ws(' ', body->>'what', body->>'minor', body->>'currency', body->>'invoice', body->>'other', body->>'reference') ORDER BY n)
+			FROM effects WHERE deal_id = $1 AND kind = 'note'`, deal).Scan(&told)
+	})
+	return told
+}
+
+func TestWhatAPersonDecidedIsToldWithWhatCame(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("1", 100_000)
+	a := s.Try(in)
+	s.Learn(a, tilltest.Took(tilltest.AMD(90_000)))
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "write_off", Reason: "A regular customer"}))
+	ref := " AMD " + in.Number + " T-" + in.Number + "-1"
+	require.Equal(t, []string{"wrong_amount 90000" + ref, "paid 90000" + ref}, s.notes("1"), "not what was asked for")
+}
+
+func TestAMoveIsToldToBothDeals(t *testing.T) {
+	s := newShop(t)
+	from, _ := s.cancelledPaid("2", 30_000)
+	to := s.Invoice("3", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "move", Reason: "Paid by the wrong link", Invoice: to.Number}))
+	payment := " T-" + from.Number + "-1"
+	left := []string{"cancelled 30000 AMD " + from.Number, "paid_after_cancel 30000 AMD " + from.Number + payment,
+		"moved_out 30000 AMD " + from.Number + " " + to.Number + payment}
+	came := []string{"moved_in 30000 AMD " + to.Number + " " + from.Number + payment}
+	require.Equal(t, [2][]string{left, came}, [2][]string{s.notes("2"), s.notes("3")})
+	_, err := s.UndoMove(t.Context(), s.ID, s.By, uuid.MustParse(s.word(to.ID).Moves[0].ID), "It was right")
+	require.NoError(t, err)
+	left = append(left, "move_undone 30000 AMD "+from.Number+" "+to.Number+payment)
+	came = append(came, "move_undone 30000 AMD "+to.Number+" "+from.Number+payment)
+	require.Equal(t, [2][]string{left, came}, [2][]string{s.notes("2"), s.notes("3")})
+}
+
 func TestAMoveIsTakenBackOnce(t *testing.T) {
 	s := newShop(t)
 	from, _ := s.cancelledPaid("2", 30_000)
