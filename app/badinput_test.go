@@ -81,6 +81,7 @@ func creations() []wrong {
 	for _, currency := range []string{"XXQ", "amd", "", "AM", "AMDD", "֏"} {
 		all = append(all, wrong{"a currency " + currency, post, "/invoices", fmt.Sprintf(amountOf, "100", currency), 422, "currency_unknown"})
 	}
+	all = append(all, wrong{"a currency that is not the deal's", post, "/invoices", fmt.Sprintf(amountOf, "100", "USD"), 422, "currency_not_the_deals"})
 	return append(all, wrong{"a currency that nobody takes", post, "/invoices", fmt.Sprintf(amountOf, "100", "JPY"), 422, "no_acquirer"})
 }
 
