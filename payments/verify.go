@@ -141,6 +141,7 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 		return seen, record(func(context.Context, *tenants.Tx, Invoice) error { return nil })
 	}
 	seen, failure := s.look(ctx, provider, o)
+	s.heed(ctx, id, o.conn, failure)
 	if failure != nil && !errors.Is(failure, ErrNothingNew) {
 		return seen, failure
 	}
