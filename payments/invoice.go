@@ -47,15 +47,25 @@ const (
 	maxLife    = 366 * 24 * time.Hour
 )
 
-func (t Terms) check(now time.Time) error {
+// chargeable refuses what is no amount of money that anybody may ask for, take or give back. Error: Invalid.
+func chargeable(amount Money) error {
+	_, known := state.Exponent(amount.Currency)
 	switch {
-	case t.Amount.Minor <= 0:
+	case amount.Minor <= 0:
 		return invalid("amount_not_positive", "The amount must be more than zero.")
-	case !t.Amount.Valid():
-		if _, ok := state.Exponent(t.Amount.Currency); !ok {
-			return invalid("currency_unknown", "The currency %q is not known here. Use an ISO 4217 code such as AMD.", t.Amount.Currency)
-		}
-		return invalid("amount_too_large", "The amount is larger than %s.", Money{Minor: state.MaxMinor, Currency: t.Amount.Currency})
+	case !known:
+		return invalid("currency_unknown", "The currency %q is not known here. Use an ISO 4217 code such as AMD.", amount.Currency)
+	case !amount.Valid():
+		return invalid("amount_too_large", "The amount is larger than %s.", Money{Minor: state.MaxMinor, Currency: amount.Currency})
+	}
+	return nil
+}
+
+func (t Terms) check(now time.Time) error {
+	if err := chargeable(t.Amount); err != nil {
+		return err
+	}
+	switch {
 	case strings.TrimSpace(t.Purpose) == "":
 		return invalid("purpose_empty", "Say what the payment is for.")
 	case utf8.RuneCountInString(t.Purpose) > maxPurpose || strings.ContainsAny(t.Purpose, "\x00\r\n\t"):

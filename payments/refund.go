@@ -68,8 +68,8 @@ func (s *Service) askRefund(ctx context.Context, tx *tenants.Tx, in Invoice, by 
 	if _, err := state.Decide(p, state.Refund); err != nil {
 		return err
 	}
-	if !r.Amount.Valid() {
-		return invalid("amount_not_positive", "The amount to give back must be more than zero and in a known currency.")
+	if err := chargeable(r.Amount); err != nil {
+		return err
 	}
 	a, err := refundable(p, r)
 	if err != nil {

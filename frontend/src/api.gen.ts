@@ -314,7 +314,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Record money received outside (cash, bank transfer) */
+        /** Record money received outside (cash, bank transfer); what is more than outstanding shows as overpaid */
         post: operations["recordPayment"];
         delete?: never;
         options?: never;
