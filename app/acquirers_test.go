@@ -161,9 +161,9 @@ func TestHowMoneyIsTakenIsTheTenantsChoice(t *testing.T) {
 	}
 	in := a.create("7", map[string]any{"amount": map[string]any{"minor": 1_000_000, "currency": "AMD"}})
 	require.Contains(t, a.leave(in, ""), "servicestest.ameriabank.am", "the route decides")
-	converted := a.create("8", map[string]any{"amount": map[string]any{"minor": 10_000, "currency": "EUR"}, "exchange": map[string]any{"currency": "AMD"}})
-	require.Equal(t, [2]api.Money{{Minor: 4_205_000, Currency: "AMD"}, {Minor: 10_000, Currency: "EUR"}}, [2]api.Money{converted.Amount, *converted.Claim})
-	require.Equal(t, "EUR", a.balance("8").Outstanding.Currency)
+	converted := a.create("8", map[string]any{"amount": map[string]any{"minor": 4_000_000, "currency": "AMD"}, "exchange": map[string]any{"currency": "EUR", "rate": "0.0025"}})
+	require.Equal(t, [2]api.Money{{Minor: 10_000, Currency: "EUR"}, {Minor: 4_000_000, Currency: "AMD"}}, [2]api.Money{converted.Amount, *converted.Claim})
+	require.Equal(t, api.Money{Minor: 4_000_000, Currency: "AMD"}, a.balance("8").Outstanding, "in the deal's currency")
 	refused(a.scene, http.StatusNotFound, "not_found", a.api(http.MethodGet, "/settings/mail", nil))
 	refused(a.scene, http.StatusUnprocessableEntity, "mail_unreachable", a.api(http.MethodPut, "/settings/mail", map[string]any{
 		"host": "10.0.0.1", "port": 25, "security": "none", "sender": "shop@example.com"}))

@@ -81,6 +81,7 @@ func creations() []wrong {
 	for _, currency := range []string{"XXQ", "amd", "", "AM", "AMDD", "֏"} {
 		all = append(all, wrong{"a currency " + currency, post, "/invoices", fmt.Sprintf(amountOf, "100", currency), 422, "currency_unknown"})
 	}
+	all = append(all, wrong{"a currency that is not the deal's", post, "/invoices", fmt.Sprintf(amountOf, "100", "USD"), 422, "currency_not_the_deals"})
 	return append(all, wrong{"a currency that nobody takes", post, "/invoices", fmt.Sprintf(amountOf, "100", "JPY"), 422, "no_acquirer"})
 }
 
@@ -141,7 +142,8 @@ func aboutInvoices(open, paid string) []wrong {
 		{"refund without a reason", post, paid + "/refunds", money(paid, `"reason": " "`, "1", "AMD"), 422, "reason_empty"},
 		{"cash in shells", post, open + "/payments", money(open, strings.Replace(cash, `"cash"`, `"shells"`, 1), "1", "AMD"), 422, "method_unknown"},
 		{"cash of nothing", post, open + "/payments", money(open, cash, "0", "AMD"), 422, ""},
-		{"cash of more than is owed", post, open + "/payments", money(open, cash, "2000001", "AMD"), 422, "amount_too_large"},
+		{"cash of more than there is", post, open + "/payments", money(open, cash, "4611686018427387904", "AMD"), 422, "amount_too_large"},
+		{"refund more than there is", post, paid + "/refunds", money(paid, why, "4611686018427387904", "AMD"), 422, "amount_too_large"},
 		{"cash of another currency", post, open + "/payments", money(open, cash, "1", "USD"), 422, "currency_mixed"},
 		{"cash of the future", post, open + "/payments", money(open, strings.Replace(cash, "2026-01", "2199-01", 1), "1", "AMD"), 422, "time_unusable"},
 		{"cash without a reference", post, open + "/payments", money(open, strings.Replace(cash, `"reference": "r"`, `"reference": ""`, 1), "1", "AMD"), 422, "reference_empty"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"testing"
 	"time"
@@ -162,6 +163,39 @@ func TestWorkWaitsForARevokedConnectionAndGoesOnWithTheNext(t *testing.T) {
 		require.Len(a, a.deal("6").notes(in), 1)
 		require.Empty(a, a.exceptions("6"))
 	})
+}
+
+func TestAnAcquirerThatRefusesItsCredentialsNeedsRepair(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.accounts[crm.Bitrix24]
+	var credentials map[string]string
+	require.NoError(t, json.Unmarshal(a.order(demo.Acquirer, "credentials", nil), &credentials))
+	refusedAt := func() *time.Time {
+		for _, v := range want[api.SettingsView](s, http.StatusOK, a.api(http.MethodGet, "/settings", nil)).Acquirers {
+			if v.Acquirer == demo.Acquirer {
+				return v.RefusedAt
+			}
+		}
+		return nil
+	}
+	one, other := a.create("1"), a.create("2")
+	a.press(one)
+	a.press(other)
+	require.Nil(t, refusedAt())
+	a.fault(demo.Acquirer, "revoke", 1, 0, "")
+	for _, in := range []api.Invoice{one, other} {
+		refused(s, http.StatusUnprocessableEntity, "credentials", a.api(http.MethodPost, "/invoices/"+in.Id+"/check", nil))
+	}
+	require.NotNil(t, refusedAt())
+	told := a.exceptions("")
+	require.Len(t, told, 1)
+	require.Equal(t, "credentials_refused", told[0].Kind)
+	require.Contains(t, told[0].WhatToDo, "enter the credentials")
+	a.order(demo.Acquirer, "reset", map[string]any{})
+	want[api.AcquirerView](s, http.StatusOK, a.api(http.MethodPut, "/acquirers/"+demo.Acquirer, map[string]any{"credentials": credentials, "test": true}))
+	require.Nil(t, refusedAt())
+	require.Empty(t, a.exceptions(""))
 }
 
 func TestADealThatIsGoneIsAnExceptionAndItsMoneyStays(t *testing.T) {

@@ -28,6 +28,9 @@ func TestWhatWasPaidBeyondAllThatWasAskedIsSaid(t *testing.T) {
 		me := a.with(a.session("1", crm.System(a.CRM), "manager"))
 		card := want[api.Card](a.scene, http.StatusOK, me.api(http.MethodGet, "/card", nil))
 		require.Equal(a, deal.Overpaid, card.Deal.Overpaid)
+
+		require.Equal(a, "paid", string(a.receive(a.owes("2"), owed+500).Invoice.Status))
+		require.Equal(a, &api.Money{Minor: 500, Currency: "AMD"}, a.balance("2").Overpaid, "also what a person received")
 	})
 }
 

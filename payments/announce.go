@@ -62,7 +62,28 @@ func (c change) announce(ctx context.Context, tx *tenants.Tx, fresh []finding) e
 		return nil
 	}
 	key := fmt.Sprintf("status:%s:%s:%d", c.after.Status, c.in.ID, c.known) // what was undone and done again is told again
-	return c.note(ctx, tx, string(c.after.Status), key, c.after.PaidBy, c.in.Amount())
+	payment, amount := c.subject(fresh)
+	return c.note(ctx, tx, string(c.after.Status), key, payment, amount)
+}
+
+// subject is the payment that a note of a new status names, and the amount it tells. That an invoice is paid is told with what
+// came: after a decision, of the payment that a person decided about, which may be less or more than the invoice asks for.
+func (c change) subject(fresh []finding) (payment string, amount Money) {
+	payment, amount = c.after.PaidBy, c.in.Amount()
+	if c.after.Status != state.Paid {
+		return payment, amount
+	}
+	for _, f := range fresh {
+		if f.Kind == state.Resolved && f.Decision != state.NotOurs {
+			payment = f.Attempt
+		}
+	}
+	for _, a := range c.after.Attempts {
+		if a.ID == payment {
+			amount = Money{Minor: a.Captured.Minor - a.Moved, Currency: a.Captured.Currency}
+		}
+	}
+	return payment, amount
 }
 
 // tellRefund tells of money that the acquirer gave back, and of a refund that came to nothing.
@@ -87,6 +108,9 @@ var byHand = map[state.FactKind]string{
 	state.GivenBack:       "given_back",
 	state.GivenBackUndone: "given_back_undone",
 	state.Unresolved:      "decision_undone",
+	state.MovedOut:        "moved_out",
+	state.MovedIn:         "moved_in",
+	state.MoveUndone:      "move_undone",
 }
 
 // tellByHand tells of what a person recorded or took back, in words of its own, so that nobody takes it for the acquirer's. The
@@ -105,6 +129,11 @@ func (c change) tellByHand(ctx context.Context, tx *tenants.Tx, fresh []finding)
 				return told, err
 			}
 			continue
+		case state.MovedOut, state.MovedIn, state.MoveUndone:
+			if err := c.tellMove(ctx, tx, what, f); err != nil {
+				return told, err
+			}
+			continue
 		case state.Reversed, state.GivenBackUndone:
 			if f, err = recorded(ctx, tx, c.in, f.Ref); err != nil {
 				return told, err
@@ -116,12 +145,34 @@ func (c change) tellByHand(ctx context.Context, tx *tenants.Tx, fresh []finding)
 	return told, nil
 }
 
-// recorded is a payment or a refund as a person recorded it. Error: ErrNotFound.
+// tellMove tells each of the two deals of a move, or of its undoing, what it means for its own invoice. Both name the payment
+// whose money it is, as the acquirer calls it.
+func (c change) tellMove(ctx context.Context, tx *tenants.Tx, what string, f finding) (err error) {
+	if f.Kind == state.MoveUndone {
+		if f, err = recorded(ctx, tx, c.in, f.Ref); err != nil {
+			return err
+		}
+	}
+	t := outbox.Telling{What: what, Minor: f.Amount.Minor, Currency: f.Amount.Currency, Other: f.evidence.Reference}
+	if f.evidence.Orphan != "" { // it came from no invoice
+		t.Other, t.Reference = "", f.evidence.Reference
+	} else if err := tx.QueryRow(ctx, `SELECT a.provider_ref FROM facts f JOIN attempts a ON a.tenant_id = f.tenant_id AND a.id = f.attempt_id
+		WHERE f.kind = 'moved_out' AND f.ref = $1`, f.Ref).Scan(&t.Reference); err != nil {
+		return fmt.Errorf("read moved payment: %w", err)
+	}
+	c.tell(tx, what+":"+f.Ref+":"+c.in.ID.String(), t)
+	return nil
+}
+
+// recorded is a payment, a refund or a move as a person recorded it. Error: ErrNotFound.
 func recorded(ctx context.Context, tx *tenants.Tx, in Invoice, ref string) (finding, error) {
 	rows, err := factRows(ctx, tx, in.ID)
 	for _, r := range rows {
-		if r.Ref == ref && (r.Kind == state.Received || r.Kind == state.GivenBack) {
-			return finding{r.fact(), r.Evidence}, nil
+		switch r.Kind {
+		case state.Received, state.GivenBack, state.MovedOut, state.MovedIn:
+			if r.Ref == ref {
+				return finding{r.fact(), r.Evidence}, nil
+			}
 		}
 	}
 	return finding{}, cmp.Or(err, ErrNotFound)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -188,8 +189,11 @@ func TestMoneyThatNamedNoInvoiceIsAmongWhatPersonsSaid(t *testing.T) {
 	require.Len(t, made, 1)
 	require.Equal(t, []any{state.MovedIn, to.ID, to.Minor, "Paid by an old QR", false, tenants.Admin},
 		[]any{made[0].Kind, made[0].InvoiceID, made[0].Minor, made[0].Evidence.Reason, made[0].Undone, made[0].Undoer()})
+	told := fmt.Sprintf("moved_in %d AMD %s %s", to.Minor, to.Number, d.server.Books()[0].Ref)
+	require.Equal(t, []string{told}, d.notes("3"))
 	_, err := d.UndoMove(t.Context(), d.ID, d.By, uuid.MustParse(made[0].Ref), "Of another customer")
 	require.NoError(t, err)
+	require.Equal(t, []string{told, strings.Replace(told, "moved_in", "move_undone", 1)}, d.notes("3"))
 	require.True(t, acts()[0].Undone)
 }
 
@@ -251,12 +255,12 @@ func TestALinkDoesNotRunOutWhileTheAcquirerCannotBeAsked(t *testing.T) {
 	s := newShop(t)
 	in := s.Invoice("1", 30_000)
 	a := s.Try(in)
-	s.Till.Away(true)
+	s.Till.Fail(payments.ErrUnavailable)
 	s.Clock = in.ExpiresAt
 	_, err := s.Expire(t.Context(), s.ID, in.ID)
 	require.ErrorIs(t, err, payments.ErrUnavailable)
 	require.Equal(t, state.AwaitingPayment, s.Read(in.ID).Status)
-	s.Till.Away(false)
+	s.Till.Fail(nil)
 	s.Tell(a, payments.Observation{Status: state.Authorized})
 	_, err = s.Expire(t.Context(), s.ID, in.ID)
 	require.NoError(t, err)
@@ -265,6 +269,30 @@ func TestALinkDoesNotRunOutWhileTheAcquirerCannotBeAsked(t *testing.T) {
 	_, err = s.Expire(t.Context(), s.ID, in.ID)
 	require.NoError(t, err)
 	require.Equal(t, state.Expired, s.Read(in.ID).Status)
+}
+
+func TestALinkRunsOutAlthoughOneAcquirerNeverAnswers(t *testing.T) {
+	for name, failure := range map[string]error{"it is down": payments.ErrUnavailable, "it refuses the credentials": payments.ErrCredentials} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			in := s.Invoice("1", 30_000)
+			a := s.Try(in)
+			s.Till.Fail(failure)
+			s.Clock = in.ExpiresAt.Add(time.Hour - 1)
+			_, err := s.Expire(t.Context(), s.ID, in.ID)
+			require.ErrorIs(t, err, failure)
+			require.Equal(t, state.AwaitingPayment, s.Read(in.ID).Status)
+			s.Clock = in.ExpiresAt.Add(time.Hour)
+			again, err := s.Expire(t.Context(), s.ID, in.ID)
+			require.NoError(t, err)
+			require.Equal(t, [2]any{state.Expired, time.Time{}}, [2]any{s.Read(in.ID).Status, again})
+
+			s.Till.Fail(nil)
+			s.Learn(a, tilltest.Took(tilltest.AMD(30_000)))
+			require.Equal(t, [2]any{state.ManualReview, int64(30_000)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Paid}, "its money is not lost")
+			require.Contains(t, s.exceptions(), string(state.PaidAfterExpiry))
+		})
+	}
 }
 
 func TestAnAttemptThatIsNeverAnsweredEnds(t *testing.T) {
@@ -410,7 +438,7 @@ func TestTwoPaymentsLearntAtOnceAreBothCounted(t *testing.T) {
 		require.NoError(t, err)
 		const each = 3
 		g := &gate{Provider: s.Till, open: make(chan struct{})}
-		g.missing.Store(3 * each)
+		g.missing.Store(2*each + 1) // one of those who wait on the page asks
 		s.Providers["till"], s.Providers["box"] = g, g
 		var all sync.WaitGroup
 		for range each {

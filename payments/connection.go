@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type Linked struct {
 	Acquirer  string     `db:"acquirer"`
 	Test      bool       `db:"test"`
 	CheckedAt *time.Time `db:"checked_at"`
+	RefusedAt *time.Time `db:"refused_at"` // since when the acquirer does not take the credentials; nil while it does
 	CreatedAt time.Time  `db:"created_at"`
 	Denied    []string   `db:"denied"` // rights that the acquirer said this merchant does not have: refund, reversal
 
@@ -29,7 +31,7 @@ type Linked struct {
 	HookKey []byte `db:"hook_key"`
 }
 
-const linkedColumns = `id, acquirer, test, checked_at, created_at, denied, credentials, hook_key`
+const linkedColumns = `id, acquirer, test, checked_at, refused_at, created_at, denied, credentials, hook_key`
 
 // Connections lists the tenant's live acquirers, the first connected first.
 func Connections(ctx context.Context, tx *tenants.Tx) ([]Linked, error) {
@@ -58,7 +60,7 @@ func (s *Service) connectionWhere(ctx context.Context, tx *tenants.Tx, expressio
 	if err != nil {
 		return Connection{}, err
 	}
-	c := Connection{ID: l.ID.String(), Acquirer: l.Acquirer, HTTP: s.HTTP}
+	c := Connection{ID: l.ID.String(), Acquirer: l.Acquirer, HTTP: s.HTTP, refused: l.RefusedAt != nil, sealed: l.Sealed}
 	clear, err := tx.Open("credentials", l.Sealed)
 	if err == nil {
 		err = json.Unmarshal(clear, &c.Credentials)
@@ -129,7 +131,11 @@ func (s *Service) Test(ctx context.Context, id tenants.ID, acquirer string, give
 	if err != nil {
 		return nil, err
 	}
-	return full, p.Check(ctx, Connection{Acquirer: acquirer, Credentials: full, HTTP: s.HTTP})
+	err = p.Check(ctx, Connection{Acquirer: acquirer, Credentials: full, HTTP: s.HTTP})
+	if maps.Equal(full, kept.Credentials) {
+		s.heed(ctx, id, kept, err)
+	}
+	return full, err
 }
 
 func live(ctx context.Context, tx *tenants.Tx, acquirer string) (Linked, error) {
@@ -159,6 +165,9 @@ func (s *Service) Connect(ctx context.Context, id tenants.ID, by By, acquirer st
 			action = "acquirer.connected"
 			err = s.link(ctx, tx, acquirer, sealed, test)
 		}
+		if err == nil {
+			err = s.trust(ctx, tx, acquirer, by.Actor)
+		}
 		if err != nil {
 			return err
 		}
@@ -185,6 +194,9 @@ func (s *Service) Disconnect(ctx context.Context, id tenants.ID, by By, acquirer
 		tag, err := tx.Exec(ctx, `UPDATE connections SET retired_at = $2 WHERE acquirer = $1 AND retired_at IS NULL`, acquirer, s.Now())
 		if err == nil && tag.RowsAffected() == 0 {
 			err = ErrNotFound
+		}
+		if err == nil {
+			err = s.trust(ctx, tx, acquirer, by.Actor) // nothing of it needs repair now
 		}
 		if err != nil {
 			return err

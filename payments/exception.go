@@ -21,6 +21,8 @@ const (
 	Overwritten   = "overwritten"    // something in the CRM overwrites our fields again and again
 	CRMBlocked    = "crm_blocked"    // the CRM shut us out
 	CRMRevoked    = "crm_revoked"    // we have no access to the CRM any more
+	// AccessRefused is that an acquirer does not take the tenant's credentials any more, so nobody can pay or be asked there.
+	AccessRefused = "credentials_refused"
 	// RefundApproval is a refund above the tenant's limit, which a second person must approve.
 	RefundApproval = "refund_approval"
 	// SentBack is money that our answer made the acquirer give back: nobody wanted it as it came.
@@ -49,7 +51,7 @@ const exceptionColumns = `id, kind, key, deal_id, invoice_id, attempt_id, minor,
 // the deal's owner can do.
 func silent(kind string) bool {
 	switch kind {
-	case SyncFailed, DealGone, DealMoved, Overwritten, CRMBlocked, CRMRevoked, RefundApproval:
+	case SyncFailed, DealGone, DealMoved, Overwritten, CRMBlocked, CRMRevoked, AccessRefused, RefundApproval:
 		return true
 	}
 	return false

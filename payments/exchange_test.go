@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dealpay/dealpay/payments"
 	"github.com/dealpay/dealpay/payments/tilltest"
@@ -60,6 +61,41 @@ func TestADealInDollarsIsPaidInDram(t *testing.T) {
 		_, err = s.Create(t.Context(), s.ID, s.By, by)
 		require.ErrorIs(t, err, payments.ErrInvalid, rate)
 	}
+}
+
+func TestAnInvoiceIsInItsDealsCurrency(t *testing.T) {
+	s := newShop(t)
+	create := func(deal string, whole, amount payments.Money, by *payments.Exchange) error {
+		in := s.request(deal, amount)
+		in.Whole, in.Exchange = whole, by
+		_, err := s.Create(t.Context(), s.ID, s.By, in)
+		return err
+	}
+	refused := func(err error) {
+		t.Helper()
+		var why *payments.Invalid
+		require.ErrorAs(t, err, &why)
+		require.Equal(t, "currency_not_the_deals", why.Code)
+		require.Contains(t, why.Detail, "This deal is in AMD. Give the amount in AMD")
+	}
+	whole := tilltest.AMD(1_000_000)
+	refused(create("1", whole, tilltest.USD(10_000), nil))
+	refused(create("1", tilltest.AMD(0), tilltest.USD(10_000), nil)) // a deal without an amount has a currency
+	require.Equal(t, payments.Deal{ID: "1"}, s.deal("1"))
+	require.NoError(t, create("1", whole, tilltest.AMD(400_000), &payments.Exchange{Currency: "USD", Rate: "0.0025"}))
+	d := s.deal("1")
+	require.Equal(t, []any{"AMD", int64(400_000), tilltest.USD(1_000)}, []any{d.Currency, d.Balance.Due, d.Invoices[0].Amount()})
+
+	require.NoError(t, create("2", payments.Money{}, tilltest.USD(10_000), nil), "nobody knows the deal's currency")
+	require.NoError(t, create("2", whole, tilltest.USD(5_000), nil), "it was learnt, or changed, when the balance was in another")
+	in := s.deal("2").Invoices[0]
+	_, err := s.Cancel(t.Context(), s.ID, s.By, s.deal("2").Invoices[1].ID)
+	require.NoError(t, err)
+	_, err = s.Replace(t.Context(), s.ID, s.By, in.ID, payments.NewInvoice{Terms: payments.Terms{ExpiresAt: s.Clock.Add(time.Hour)}})
+	refused(err)
+	_, err = s.Replace(t.Context(), s.ID, s.By, in.ID, payments.NewInvoice{Terms: payments.Terms{Amount: tilltest.AMD(5_000), ExpiresAt: s.Clock.Add(time.Hour)}})
+	require.NoError(t, err)
+	require.Equal(t, "AMD", s.deal("2").Currency)
 }
 
 func TestAnEditedAmountIsConvertedAtTheFrozenRate(t *testing.T) {

@@ -31,7 +31,7 @@ type NewInvoice struct {
 
 	Customer string     `json:"-"` // how the CRM numbers the deal's customer
 	Pipeline string     `json:"-"` // of the deal now
-	Whole    Money      `json:"-"` // the deal's amount now; zero when the CRM's cannot be used
+	Whole    Money      `json:"-"` // the deal's amount now; no minor units when the CRM's cannot be used, no currency when it has none
 	Exchange *Exchange  `json:"exchange"`
 	Part     string     `json:"part"`
 	DueAt    *time.Time `json:"due_at"`
@@ -47,15 +47,25 @@ const (
 	maxLife    = 366 * 24 * time.Hour
 )
 
-func (t Terms) check(now time.Time) error {
+// chargeable refuses what is no amount of money that anybody may ask for, take or give back. Error: Invalid.
+func chargeable(amount Money) error {
+	_, known := state.Exponent(amount.Currency)
 	switch {
-	case t.Amount.Minor <= 0:
+	case amount.Minor <= 0:
 		return invalid("amount_not_positive", "The amount must be more than zero.")
-	case !t.Amount.Valid():
-		if _, ok := state.Exponent(t.Amount.Currency); !ok {
-			return invalid("currency_unknown", "The currency %q is not known here. Use an ISO 4217 code such as AMD.", t.Amount.Currency)
-		}
-		return invalid("amount_too_large", "The amount is larger than %s.", Money{Minor: state.MaxMinor, Currency: t.Amount.Currency})
+	case !known:
+		return invalid("currency_unknown", "The currency %q is not known here. Use an ISO 4217 code such as AMD.", amount.Currency)
+	case !amount.Valid():
+		return invalid("amount_too_large", "The amount is larger than %s.", Money{Minor: state.MaxMinor, Currency: amount.Currency})
+	}
+	return nil
+}
+
+func (t Terms) check(now time.Time) error {
+	if err := chargeable(t.Amount); err != nil {
+		return err
+	}
+	switch {
 	case strings.TrimSpace(t.Purpose) == "":
 		return invalid("purpose_empty", "Say what the payment is for.")
 	case utf8.RuneCountInString(t.Purpose) > maxPurpose || strings.ContainsAny(t.Purpose, "\x00\r\n\t"):
@@ -151,18 +161,30 @@ func (s *Service) insert(ctx context.Context, tx *tenants.Tx, id uuid.UUID, by B
 		After: string(made.Status)}, map[string]any{"number": made.Number, "amount": t.Amount, "expires_at": t.ExpiresAt, "charge": q.charge, "rate": q.rate})
 }
 
-// fits refuses an amount that no connected acquirer takes, and a second currency in one deal.
+// fits refuses an amount that no connected acquirer takes, a second currency in one deal, and a first one that is not the deal's:
+// its balance would be in a currency that the deal was not sold in. Where the deal's currency was changed in the CRM since, what
+// its invoices are in goes on.
 func (s *Service) fits(ctx context.Context, tx *tenants.Tx, in NewInvoice, charge Money) error {
 	if _, err := s.route(ctx, tx, in.Pipeline, charge, in.Acquirer); err != nil {
 		return err
 	}
 	var other string
-	err := tx.QueryRow(ctx, `SELECT coalesce(min(coalesce(claim_currency, currency)), '') FROM invoices
-		WHERE deal_id = $1 AND status <> 'cancelled' AND coalesce(claim_currency, currency) <> $2`, in.DealID, in.Terms.Amount.Currency).Scan(&other)
-	if err == nil && other != "" {
-		err = invalid("currency_mixed", "This deal already has invoices in %s. Use the same currency.", other)
+	var begun bool
+	if err := tx.QueryRow(ctx, `SELECT coalesce(min(c) FILTER (WHERE c <> $2), ''), coalesce(bool_or(c = $2), false)
+		FROM (SELECT coalesce(claim_currency, currency) AS c FROM invoices WHERE deal_id = $1 AND status <> 'cancelled') i`,
+		in.DealID, in.Terms.Amount.Currency).Scan(&other, &begun); err != nil {
+		return fmt.Errorf("read the deal's currency: %w", err)
 	}
-	return err
+	of := in.Whole.Currency
+	_, known := state.Exponent(of)
+	switch {
+	case other != "":
+		return invalid("currency_mixed", "This deal already has invoices in %s. Use the same currency.", other)
+	case known && !begun && of != in.Terms.Amount.Currency:
+		return invalid("currency_not_the_deals", "This deal is in %s. Give the amount in %s; for a customer who pays in %s name that currency and its rate as exchange, or enter the rate in the settings.",
+			of, of, in.Terms.Amount.Currency)
+	}
+	return nil
 }
 
 // Edit changes an invoice's terms until its link is first sent. Zero fields stay. Errors: ErrNotFound, ErrLocked, Invalid.

@@ -376,6 +376,84 @@ func TestEachDeedOfAPersonHasItsOwnNoteInTheDeal(t *testing.T) {
 	require.Equal(t, []string{"note:cancelled", "note:paid_after_cancel", "note:paid", "note:decision_undone"}, notes)
 }
 
+func TestMoreThanIsOwedMayHaveBeenReceived(t *testing.T) {
+	s := dramShop(t)
+	receive := func(in payments.Invoice, amount payments.Money) (uuid.UUID, error) {
+		payment, _, err := s.Receive(t.Context(), s.ID, s.By, in.ID, payments.Received{Method: "cash", Amount: amount, ReceivedAt: s.Clock, Reference: "till 4", Reason: "At the desk"})
+		return payment, err
+	}
+	in := s.Invoice("1", 30_000)
+	a := s.Try(in)
+	for code, amount := range map[string]payments.Money{"amount_too_large": tilltest.AMD(1 << 62), "amount_not_positive": tilltest.AMD(-1), "currency_unknown": {Minor: 1, Currency: "XXQ"}} {
+		var why *payments.Invalid
+		_, err := receive(in, amount)
+		require.ErrorAs(t, err, &why)
+		require.Equal(t, code, why.Code)
+	}
+	payment, err := receive(in, tilltest.AMD(50_000))
+	require.NoError(t, err)
+	after := s.Read(in.ID)
+	require.Equal(t, [3]any{state.Paid, int64(50_000), int64(0)}, [3]any{after.Status, after.Paid, after.Outstanding})
+	require.Equal(t, int64(20_000), s.deal("1").Overpaid(), "it is said, and not hidden")
+	require.Equal(t, []string{"received 50000 AMD " + in.Number + " till 4"}, s.notes("1"))
+	require.Equal(t, map[string]int64{"cash AMD": 50_000, "receivable AMD": -50_000}, balances(s.Shop, payments.Part{Invoice: in.ID}))
+	require.Empty(t, s.exceptions())
+	_, err = receive(in, tilltest.AMD(1))
+	require.ErrorIs(t, err, payments.ErrState, "nothing is owed any more")
+	_, err = s.Reverse(t.Context(), s.ID, s.By, payment, "Miscounted")
+	require.NoError(t, err)
+	require.Equal(t, [2]any{state.AwaitingPayment, int64(30_000)}, [2]any{s.Read(in.ID).Status, s.Read(in.ID).Outstanding})
+	_, err = receive(in, tilltest.AMD(31_000))
+	require.NoError(t, err)
+	s.Learn(a, tilltest.Took(tilltest.AMD(30_000)))
+	require.Equal(t, []string{string(state.SecondPayment)}, s.exceptions())
+
+	s.settings(func(p *tenants.PaymentSettings) { p.Rates = map[string]string{"USD/AMD": "400"} })
+	dollars, err := s.Create(t.Context(), s.ID, s.By, s.request("2", tilltest.USD(10_000)))
+	require.NoError(t, err)
+	_, err = receive(dollars, tilltest.AMD(6_000_000))
+	require.NoError(t, err)
+	d := s.deal("2")
+	require.Equal(t, [3]any{"USD", int64(15_000), int64(5_000)}, [3]any{d.Currency, d.Balance.Paid, d.Overpaid()})
+}
+
+// notes are what a deal's notes tell, in order: what, how much, of which other invoice and of which payment.
+func (s *shop) notes(deal string) (told []string) {
+	s.Helper()
+	s.In(func(ctx context.Context, tx *tenants.Tx) error {
+		return tx.QueryRow(ctx, `SELECT array_agg(concat_ws(' ', body->>'what', body->>'minor', body->>'currency', body->>'invoice', body->>'other', body->>'reference') ORDER BY n)
+			FROM effects WHERE deal_id = $1 AND kind = 'note'`, deal).Scan(&told)
+	})
+	return told
+}
+
+func TestWhatAPersonDecidedIsToldWithWhatCame(t *testing.T) {
+	s := newShop(t)
+	in := s.Invoice("1", 100_000)
+	a := s.Try(in)
+	s.Learn(a, tilltest.Took(tilltest.AMD(90_000)))
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "write_off", Reason: "A regular customer"}))
+	ref := " AMD " + in.Number + " T-" + in.Number + "-1"
+	require.Equal(t, []string{"wrong_amount 90000" + ref, "paid 90000" + ref}, s.notes("1"), "not what was asked for")
+}
+
+func TestAMoveIsToldToBothDeals(t *testing.T) {
+	s := newShop(t)
+	from, _ := s.cancelledPaid("2", 30_000)
+	to := s.Invoice("3", 30_000)
+	require.NoError(t, s.decide(s.By, payments.Choice{Decision: "move", Reason: "Paid by the wrong link", Invoice: to.Number}))
+	payment := " T-" + from.Number + "-1"
+	left := []string{"cancelled 30000 AMD " + from.Number, "paid_after_cancel 30000 AMD " + from.Number + payment,
+		"moved_out 30000 AMD " + from.Number + " " + to.Number + payment}
+	came := []string{"moved_in 30000 AMD " + to.Number + " " + from.Number + payment}
+	require.Equal(t, [2][]string{left, came}, [2][]string{s.notes("2"), s.notes("3")})
+	_, err := s.UndoMove(t.Context(), s.ID, s.By, uuid.MustParse(s.word(to.ID).Moves[0].ID), "It was right")
+	require.NoError(t, err)
+	left = append(left, "move_undone 30000 AMD "+from.Number+" "+to.Number+payment)
+	came = append(came, "move_undone 30000 AMD "+to.Number+" "+from.Number+payment)
+	require.Equal(t, [2][]string{left, came}, [2][]string{s.notes("2"), s.notes("3")})
+}
+
 func TestAMoveIsTakenBackOnce(t *testing.T) {
 	s := newShop(t)
 	from, _ := s.cancelledPaid("2", 30_000)

@@ -94,6 +94,7 @@ func (s *Service) Pay(ctx context.Context, id tenants.ID, invoice uuid.UUID, tok
 	o.back = s.PublicURL + "/p/" + token + "/back"
 	order := o.order(lang)
 	checkout, err := s.Providers[o.attempt.Acquirer].Start(ctx, o.conn, order)
+	s.heed(ctx, id, o.conn, err)
 	if errors.Is(err, ErrStarted) && s.Now().Sub(o.attempt.CreatedAt) >= startLost {
 		if err := s.abandon(ctx, id, o); err != nil {
 			return Checkout{}, err

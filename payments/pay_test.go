@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -282,7 +283,7 @@ func TestWithdrawingALinkAsksFirst(t *testing.T) {
 
 			in = s.Invoice("2", owed)
 			s.Try(in)
-			s.Till.Away(true)
+			s.Till.Fail(payments.ErrUnavailable)
 			require.NoError(t, withdraw(s, in), "nobody is there to say otherwise")
 			require.Equal(t, state.Cancelled, s.Read(in.ID).Status)
 		})
@@ -346,4 +347,36 @@ func TestAnAcquirerIsNotConnectedWithoutItsCredentials(t *testing.T) {
 		require.Len(t, all, 1)
 		return err
 	})
+}
+
+func TestOfManyWhoWaitOnThePayPageOneAsks(t *testing.T) {
+	for name, failure := range map[string]error{"it answers": nil, "it is down": payments.ErrUnavailable} {
+		t.Run(name, func(t *testing.T) {
+			s := newShop(t)
+			in := s.Invoice("1", 30_000)
+			a := s.Try(in)
+			till := &counted{Provider: s.Till}
+			s.Providers["till"] = till
+			s.Till.Fail(failure)
+			v, err := s.VisitOf(t.Context(), s.ID, in.ID)
+			require.NoError(t, err)
+			wait := func(asked int32) {
+				t.Helper()
+				var all sync.WaitGroup
+				for range 50 {
+					all.Go(func() { s.Glance(context.WithoutCancel(t.Context()), v) })
+				}
+				all.Wait()
+				require.Equal(t, asked, till.looks.Load())
+			}
+			wait(1)
+			s.Clock = s.Clock.Add(2 * time.Second)
+			wait(2)
+			s.Clock = s.Clock.Add(2 * time.Second)
+			s.Till.Fail(nil)
+			s.Learn(a, tilltest.Took(tilltest.AMD(30_000)))
+			s.Clock = s.Clock.Add(2 * time.Second)
+			wait(3) // the worker's; nobody asks about what is decided
+		})
+	}
 }

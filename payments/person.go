@@ -25,16 +25,17 @@ type Received struct {
 	Request    []byte    `json:"-"`
 }
 
-func (r Received) check(in Invoice, outstanding int64, now time.Time) error {
+// check refuses what cannot have happened as it is told. More than is outstanding can: somebody holds that money, so it stands on
+// the invoice, and what is too much shows as such.
+func (r Received) check(in Invoice, now time.Time) error {
+	if err := chargeable(r.Amount); err != nil {
+		return err
+	}
 	switch {
 	case r.Method != "cash" && r.Method != "transfer" && r.Method != "other":
 		return invalid("method_unknown", "The method must be cash, transfer or other.")
-	case !r.Amount.Valid():
-		return invalid("amount_not_positive", "The amount must be more than zero and in a known currency.")
 	case r.Amount.Currency != in.Currency:
 		return invalid("currency_mixed", "The invoice is in %s.", in.Currency)
-	case r.Amount.Minor > outstanding:
-		return invalid("amount_too_large", "Only %s is outstanding.", Money{Minor: outstanding, Currency: in.Currency})
 	case r.ReceivedAt.IsZero() || r.ReceivedAt.After(now.Add(24*time.Hour)):
 		return invalid("time_unusable", "Say when the money came; not in the future.")
 	case strings.TrimSpace(r.Reference) == "" || strings.TrimSpace(r.Reason) == "":
@@ -66,7 +67,7 @@ func (s *Service) Receive(ctx context.Context, id tenants.ID, by By, invoice uui
 		if _, err := state.Decide(p, state.Record); err != nil {
 			return err
 		}
-		if err := r.check(in, p.Outstanding, s.Now()); err != nil {
+		if err := r.check(in, s.Now()); err != nil {
 			return err
 		}
 		if err := s.seal(ctx, tx, in); err != nil {

@@ -265,8 +265,11 @@ func (i Invoice) again(in NewInvoice) NewInvoice {
 	if in.Customer == "" {
 		in.Customer = i.Customer
 	}
-	if in.Whole == (Money{}) && i.DealMinor != nil {
-		in.Whole = Money{Minor: *i.DealMinor, Currency: i.DealCurrency}
+	if in.Whole == (Money{}) {
+		in.Whole.Currency = i.DealCurrency
+		if i.DealMinor != nil {
+			in.Whole.Minor = *i.DealMinor
+		}
 	}
 	return in
 }

@@ -113,6 +113,9 @@ type Connection struct {
 	Acquirer    string
 	Credentials map[string]string // by Credential.Key; never logged
 	HTTP        *http.Client      // allow-listed, with deadline and bounded bodies
+
+	refused bool   // when it was read: the acquirer did not take these credentials
+	sealed  []byte // the credentials as they are kept
 }
 
 // Order is what an attempt asks of the acquirer.

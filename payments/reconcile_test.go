@@ -204,14 +204,14 @@ func TestARunGoesOnWhereItStopped(t *testing.T) {
 	for _, a := range first.Attempts[:7] {
 		require.NoError(t, s.Compare(t.Context(), s.ID, first.Run, a, true))
 	}
-	s.Till.Away(true)
+	s.Till.Fail(payments.ErrUnavailable)
 	require.ErrorIs(t, s.Compare(t.Context(), s.ID, first.Run, first.Attempts[7], true), payments.ErrUnavailable)
 	require.Equal(t, 7, runOf(s, first.Run.ID).Checked)
 	second, err := s.NextStretch(t.Context(), s.ID, "2026-03-10|till")
 	require.NoError(t, err)
 	require.Equal(t, first.Attempts[7].ID, second.Attempts[0].ID)
 	require.NoError(t, s.Compare(t.Context(), s.ID, first.Run, second.Attempts[0], false))
-	s.Till.Away(false)
+	s.Till.Fail(nil)
 	r := reconcile(s, "2026-03-10")
 	require.Equal(t, []any{"done", 25, 1, 0}, []any{r.State, r.Checked, r.Unanswered, r.Open})
 }

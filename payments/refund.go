@@ -68,8 +68,8 @@ func (s *Service) askRefund(ctx context.Context, tx *tenants.Tx, in Invoice, by 
 	if _, err := state.Decide(p, state.Refund); err != nil {
 		return err
 	}
-	if !r.Amount.Valid() {
-		return invalid("amount_not_positive", "The amount to give back must be more than zero and in a known currency.")
+	if err := chargeable(r.Amount); err != nil {
+		return err
 	}
 	a, err := refundable(p, r)
 	if err != nil {
@@ -160,9 +160,18 @@ func (s *Service) SendRefund(ctx context.Context, id tenants.ID, refundID uuid.U
 		}
 	}
 	if err := s.Verify(ctx, id, r.AttemptID, evidence{Source: "status_answer", AskedAfter: "refund " + r.ID.String()}); err != nil {
-		return time.Time{}, err
+		if !s.doubtful(r) {
+			return time.Time{}, err
+		}
+		s.Log.WarnContext(ctx, "no answer about a refund", "tenant", id, "refund", r.ID, "err", err)
 	}
 	return s.judgeRefund(ctx, id, r)
+}
+
+// doubtful says whether a refund has been unclear for so long that a person must know of it, also while the acquirer cannot be
+// asked: nobody would hear of it otherwise. It goes on being looked up.
+func (s *Service) doubtful(r refund) bool {
+	return r.SentAt != nil && s.Now().Sub(*r.SentAt) > refundDoubt
 }
 
 // judgeRefund decides by the acquirer's own total whether the refund went through.
@@ -178,7 +187,7 @@ func (s *Service) judgeRefund(ctx context.Context, id tenants.ID, r refund) (tim
 		return time.Time{}, err
 	case total >= r.Before+r.Minor:
 		return time.Time{}, s.endRefund(ctx, id, &r, "done", "")
-	case r.SentAt != nil && s.Now().Sub(*r.SentAt) > refundDoubt:
+	case s.doubtful(r):
 		return s.Now().Add(time.Hour), s.endRefund(ctx, id, &r, "unknown", "")
 	}
 	return s.Now().Add(30 * time.Second), nil

@@ -132,6 +132,44 @@ func TestAnUnclearRefundIsDoneWhenTheAcquirerShowsIt(t *testing.T) {
 	require.Equal(t, [2]any{int64(1), int64(40_000)}, [2]any{g.calls.Load(), s.Read(in.ID).Refunded})
 }
 
+func TestARefundThatNobodyCanLookUpReachesAPerson(t *testing.T) {
+	for name, failure := range map[string]error{"the acquirer is down": payments.ErrUnavailable, "it refuses the credentials": payments.ErrCredentials} {
+		t.Run(name, func(t *testing.T) {
+			s, g, in, a := returns(t)
+			g.give = func(payments.Order, payments.Money) error { return payments.ErrUnknown }
+			id := s.ask(in, 40_000)
+			s.Till.Fail(failure)
+			_, err := s.SendRefund(t.Context(), s.ID, id)
+			require.ErrorIs(t, err, failure, "it may be back in a moment")
+			require.Equal(t, "sending", s.refunds(in)[0].Status)
+			for range 100 { // longer than a promise is kept that only fails
+				s.Clock = s.Clock.Add(time.Hour)
+				next, err := s.SendRefund(t.Context(), s.ID, id)
+				require.NoError(t, err)
+				require.Equal(t, time.Hour, next.Sub(s.Clock))
+				require.Equal(t, "unknown", s.refunds(in)[0].Status)
+			}
+			unclear := func() (n int) {
+				for _, e := range s.open() {
+					if e.Kind == payments.RefundUnknown {
+						n++
+					}
+				}
+				return n
+			}
+			require.Equal(t, 1, unclear())
+			s.Till.Fail(nil)
+			s.Tell(a, tilltest.Back(tilltest.AMD(100_000), tilltest.AMD(40_000)))
+			next, err := s.SendRefund(t.Context(), s.ID, id)
+			require.NoError(t, err)
+			require.Zero(t, next)
+			require.Equal(t, [3]any{"done", int64(40_000), 0}, [3]any{s.refunds(in)[0].Status, s.Read(in.ID).Refunded, unclear()})
+			require.Equal(t, int64(1), g.calls.Load(), "never twice")
+			s.ask(in, 60_000)
+		})
+	}
+}
+
 func TestRefundsAtOnceNeverExceedWhatWasPaid(t *testing.T) {
 	s, _, in, _ := returns(t)
 	var taken atomic.Int64

@@ -141,6 +141,7 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 		return seen, record(func(context.Context, *tenants.Tx, Invoice) error { return nil })
 	}
 	seen, failure := s.look(ctx, provider, o)
+	s.heed(ctx, id, o.conn, failure)
 	if failure != nil && !errors.Is(failure, ErrNothingNew) {
 		return seen, failure
 	}
@@ -335,17 +336,22 @@ func (s *Service) askBefore(ctx context.Context, id tenants.ID, invoice uuid.UUI
 	return nil
 }
 
+// unasked is how long after its time a link waits for acquirers that cannot be asked. They may never answer again, as when the
+// merchant has left them; money that was taken in time all the same needs a person then, as late money does.
+const unasked = time.Hour
+
 // Expire keeps the promise made for the end of a link's time: the acquirer is asked first, so that a payment in time is
 // not called late. It returns when to try again, or the zero time. Errors: as Verify.
 func (s *Service) Expire(ctx context.Context, id tenants.ID, invoice uuid.UUID) (time.Time, error) {
-	if err := s.CheckInvoice(ctx, id, invoice); err != nil {
-		return time.Time{}, err
-	}
+	unanswered := s.CheckInvoice(ctx, id, invoice)
 	var again time.Time
 	_, err := s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 		if s.Now().Before(in.ExpiresAt) {
 			again = in.ExpiresAt
 			return nil
+		}
+		if unanswered != nil && s.Now().Before(in.ExpiresAt.Add(unasked)) {
+			return unanswered
 		}
 		if taken, err := reserved(ctx, tx, in.ID, uuid.Nil, s.Now()); taken || err != nil {
 			again = s.Now().Add(reservedFor)

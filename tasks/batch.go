@@ -249,7 +249,7 @@ func effect(e outbox.Effect, lang string) (crm.Change, verdict, error) {
 	if err != nil {
 		return crm.Change{}, drop, fmt.Errorf("read effect: %w", err)
 	}
-	h := mapping.Happening{What: t.What, Invoice: t.Invoice, Reference: t.Reference, ByHand: t.ByHand, Tag: e.Reference,
+	h := mapping.Happening{What: t.What, Invoice: t.Invoice, Other: t.Other, Reference: t.Reference, ByHand: t.ByHand, Tag: e.Reference,
 		Amount: amount(payments.Money{Minor: t.Minor, Currency: t.Currency})}
 	out := &crm.Effect{Kind: crm.EffectKind(e.Kind), Reference: e.Reference, Ambiguous: e.Status == "sending"}
 	switch e.Kind {

@@ -82,7 +82,9 @@ func (s *Service) complete(ctx context.Context, w caller, in api.NewInvoice) (pa
 	if in.ExpiresAt != nil {
 		terms.ExpiresAt = *in.ExpiresAt
 	}
-	return payments.NewInvoice{DealID: in.DealId, OwnerID: deal.OwnerID, Customer: deal.Contact.Key, Terms: terms, Pipeline: deal.Pipeline, Whole: amountOf(deal),
+	whole := amountOf(deal)
+	whole.Currency = deal.Amount.Currency // also of a deal without an amount
+	return payments.NewInvoice{DealID: in.DealId, OwnerID: deal.OwnerID, Customer: deal.Contact.Key, Terms: terms, Pipeline: deal.Pipeline, Whole: whole,
 		Exchange: exchange(in.Exchange), Acquirer: value(in.Acquirer)}, nil
 }
 

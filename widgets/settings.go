@@ -110,7 +110,7 @@ func (s *Service) acquirers(ctx context.Context, tx *tenants.Tx) ([]api.Acquirer
 			if l.Acquirer != key {
 				continue
 			}
-			v.Connected, v.Test, v.CheckedAt = true, l.Test, utc(l.CheckedAt)
+			v.Connected, v.Test, v.CheckedAt, v.RefusedAt = true, l.Test, utc(l.CheckedAt), utc(l.RefusedAt)
 			v.Denied = append(v.Denied, l.Denied...)
 			if v.HookUrl, err = s.Payments.HookURL(tx, l); err != nil {
 				return nil, err

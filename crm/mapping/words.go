@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/dealpay/dealpay/crm"
@@ -10,6 +11,7 @@ import (
 type Happening struct {
 	What      string // a key of the words: paid, refunded, failed, a status, or an exception's kind
 	Invoice   string // the invoice's number
+	Other     string // of moved money: the other invoice's number, empty where it came from none
 	Amount    crm.Money
 	Reference string // the acquirer's, empty while unknown; of what a person recorded, the document's
 	ByHand    string // the way of money that a person recorded: cash, transfer, other
@@ -17,7 +19,7 @@ type Happening struct {
 }
 
 // texts by what happened, in the order of crm.Langs. {amount}, {invoice} and {ref} are filled in; {ref} brings its own comma. {how} is the way of
-// money that a person recorded, with its document.
+// money that a person recorded, with its document; {from} and {to} name the other invoice of moved money, with a space before.
 var notes = map[string][3]string{
 	"paid":               {"Paid {amount}. Invoice {invoice}{ref}.", "Оплачено {amount}. Счёт {invoice}{ref}.", "Վճարված է {amount}։ Հաշիվ {invoice}{ref}։"},
 	"refunded":           {"Refunded {amount}. Invoice {invoice}{ref}.", "Возвращено {amount}. Счёт {invoice}{ref}.", "Վերադարձված է {amount}։ Հաշիվ {invoice}{ref}։"},
@@ -28,6 +30,9 @@ var notes = map[string][3]string{
 	"given_back":         {"Refund recorded by hand: {amount}, {how}. Invoice {invoice}.", "Записан вручную возврат {amount}: {how}. Счёт {invoice}.", "Ձեռքով գրանցված է վերադարձ՝ {amount}, {how}։ Հաշիվ {invoice}։"},
 	"given_back_undone":  {"Taken back: the refund of {amount} recorded by hand, {how}. Invoice {invoice}.", "Запись о возврате {amount} отменена: {how}. Счёт {invoice}.", "Ձեռքով գրանցված վերադարձը հետ է վերցված՝ {amount}, {how}։ Հաշիվ {invoice}։"},
 	"decision_undone":    {"The decision about the payment of {amount} was taken back. Invoice {invoice}{ref}. It needs a check.", "Решение о платеже {amount} отменено. Счёт {invoice}{ref}. Нужна проверка.", "{amount} վճարման մասին որոշումը հետ է վերցված։ Հաշիվ {invoice}{ref}։ Պահանջվում է ստուգում։"},
+	"moved_out":          {"Moved {amount}{to}. Invoice {invoice}{ref}.", "Перенесено {amount}{to}. Счёт {invoice}{ref}.", "Տեղափոխված է {amount}{to}։ Հաշիվ {invoice}{ref}։"},
+	"moved_in":           {"Received {amount}{from}. Invoice {invoice}{ref}.", "Получено {amount}{from}. Счёт {invoice}{ref}.", "Ստացված է {amount}{from}։ Հաշիվ {invoice}{ref}։"},
+	"move_undone":        {"The move of {amount} was taken back. Invoice {invoice}{ref}.", "Перенос {amount} отменён. Счёт {invoice}{ref}.", "{amount} տեղափոխումը հետ է վերցված։ Հաշիվ {invoice}{ref}։"},
 	"awaiting_payment":   {"Waiting for {amount}. Invoice {invoice}{ref}.", "Ожидается {amount}. Счёт {invoice}{ref}.", "Սպասվում է {amount}։ Հաշիվ {invoice}{ref}։"},
 	"expired":            {"The payment link for {amount} has expired unpaid. Invoice {invoice}{ref}.", "Ссылка на оплату {amount} истекла. Счёт {invoice}{ref}.", "{amount} վճարման հղման ժամկետն անցել է։ Հաշիվ {invoice}{ref}։"},
 	"cancelled":          {"The payment link for {amount} was cancelled. Invoice {invoice}{ref}.", "Ссылка на оплату {amount} отменена. Счёт {invoice}{ref}.", "{amount} վճարման հղումը չեղարկվել է։ Հաշիվ {invoice}{ref}։"},
@@ -74,6 +79,13 @@ var ways = map[string][3]string{
 	"other":    {"another way", "другим способом", "այլ եղանակով"},
 }
 
+// fromWords and toWords lead to the other invoice of moved money; strayWord stands where it came from none.
+var (
+	fromWords = [3]string{" moved from invoice %s", ", перенесено со счёта %s", "՝ տեղափոխված %s հաշվից"}
+	toWords   = [3]string{" to invoice %s", " на счёт %s", " %s հաշվին"}
+	strayWord = [3]string{" that had named no invoice", ", пришло без счёта", "՝ եկած առանց հաշվի"}
+)
+
 var referenceWord = [3]string{", payment ", ", платёж ", ", վճարում "}
 
 func pick(words [3]string, lang string) string {
@@ -113,7 +125,12 @@ func fill(h Happening, lang string) string {
 	if h.Reference != "" {
 		way += ", " + h.Reference
 	}
-	return strings.NewReplacer("{amount}", Amount(h.Amount, lang), "{invoice}", h.Invoice, "{ref}", reference, "{how}", way).Replace(pick(words, lang))
+	from, to := pick(strayWord, lang), ""
+	if h.Other != "" {
+		from, to = fmt.Sprintf(pick(fromWords, lang), h.Other), fmt.Sprintf(pick(toWords, lang), h.Other)
+	}
+	return strings.NewReplacer("{amount}", Amount(h.Amount, lang), "{invoice}", h.Invoice, "{ref}", reference, "{how}", way,
+		"{from}", from, "{to}", to).Replace(pick(words, lang))
 }
 
 // Amount writes money for people: grouped thousands, all decimals, the currency's code.

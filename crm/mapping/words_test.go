@@ -27,3 +27,27 @@ func TestWhatAPersonRecordedIsToldInItsOwnWords(t *testing.T) {
 		}
 	}
 }
+
+func TestMovedMoneyNamesBothInvoices(t *testing.T) {
+	told := func(what, other, lang string) string {
+		return mapping.Note(mapping.Happening{What: what, Invoice: "DP-7", Other: other, Amount: crm.Money{Decimal: "1500.00", Currency: "AMD"},
+			Reference: "77", Tag: "DPN-1"}, lang)
+	}
+	require.Equal(t, "Moved 1,500.00 AMD to invoice DP-8. Invoice DP-7, payment 77. DPN-1", told("moved_out", "DP-8", "en"))
+	require.Equal(t, "Received 1,500.00 AMD moved from invoice DP-8. Invoice DP-7, payment 77. DPN-1", told("moved_in", "DP-8", "en"))
+	require.Equal(t, "Received 1,500.00 AMD that had named no invoice. Invoice DP-7, payment 77. DPN-1", told("moved_in", "", "en"))
+	require.Equal(t, "The move of 1,500.00 AMD was taken back. Invoice DP-7, payment 77. DPN-1", told("move_undone", "DP-8", "en"))
+	seen := map[string]bool{}
+	for _, lang := range crm.Langs {
+		for _, what := range []string{"moved_out", "moved_in", "move_undone"} {
+			text := told(what, "DP-8", lang)
+			require.NotContains(t, text, "{", what)
+			require.Contains(t, text, "DP-7", what)
+			require.False(t, seen[text], text)
+			seen[text] = true
+			if what != "move_undone" {
+				require.Contains(t, text, "DP-8", what)
+			}
+		}
+	}
+}

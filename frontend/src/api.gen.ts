@@ -314,7 +314,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Record money received outside (cash, bank transfer) */
+        /** Record money received outside (cash, bank transfer); what is more than outstanding shows as overpaid */
         post: operations["recordPayment"];
         delete?: never;
         options?: never;
@@ -1276,7 +1276,7 @@ export interface components {
         };
         Exception: {
             id: string;
-            /** @description wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked, crm_revoked */
+            /** @description wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked, crm_revoked, credentials_refused */
             kind: string;
             deal_id: string;
             invoice_id: string | null;
@@ -1474,6 +1474,11 @@ export interface components {
             test: boolean;
             /** Format: date-time */
             checked_at: string | null;
+            /**
+             * Format: date-time
+             * @description since when the acquirer does not take the credentials; null while it does
+             */
+            refused_at: string | null;
             /** @description to be entered at the acquirer */
             hook_url: string;
             currencies: string[];

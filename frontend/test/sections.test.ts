@@ -2,6 +2,7 @@ import {flushPromises, mount} from '@vue/test-utils'
 import {afterEach, beforeEach, expect, test, vi} from 'vitest'
 import type {Component} from 'vue'
 import {Api} from '../src/api'
+import Acquirer from '../src/settings/Acquirer.vue'
 import {agrees, outcome, rows, side} from '../src/settings/books'
 import {dayIn, dayName, monthName, monthsBefore, shift} from '../src/settings/dates'
 import Deals from '../src/settings/Deals.vue'
@@ -302,6 +303,19 @@ test('a right that the acquirer denied is said where its connection is seen', as
   expect(at('health-denied-vpos_am').exists()).toBe(false)
   await click('refresh')
   expect(at('health-denied-vpos_am').text()).toContain('VPOS.am says that this merchant may not refund.')
+})
+
+test('an acquirer that refuses the credentials is said where its connection is seen, with what to do', async () => {
+  const acquirers = settings.acquirers.map(a => (a.acquirer === 'vpos_am' ? {...a, refused_at: '2025-03-10T07:00:00Z'} : a))
+  answer = (_, path) => (path === '/settings' ? {...settings, acquirers} : {items: [], next: null})
+  const {at, click} = await show(Overview)
+  expect(at('health-refused-vpos_am').exists()).toBe(false)
+  await click('refresh')
+  expect(at('health-refused-vpos_am').text()).toContain('VPOS.am does not accept the credentials any more')
+  const one = await show(Acquirer, {acquirer: acquirers[0]})
+  expect(one.at('refused-vpos_am').text()).toContain('Enter the credentials that it gives you now')
+  expect(one.text()).toContain('Needs repair')
+  expect((await show(Acquirer, {acquirer: settings.acquirers[0]})).at('refused-vpos_am').exists()).toBe(false)
 })
 
 test('lines of a register that nobody mapped are said after its import', async () => {

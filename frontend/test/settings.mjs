@@ -1,6 +1,6 @@
 // What a server would answer on the settings page.
 const field = (key, label, secret = false, optional = false) => ({key, label, secret, optional})
-const acquirer = (key, name, changes = {}) => ({acquirer: key, name, connected: false, test: false, checked_at: null, hook_url: `https://pay.example.com/hooks/${key}/4kQ9x2Zr7`,
+const acquirer = (key, name, changes = {}) => ({acquirer: key, name, connected: false, test: false, checked_at: null, refused_at: null, hook_url: `https://pay.example.com/hooks/${key}/4kQ9x2Zr7`,
   currencies: ['AMD'], refunds: true, denied: [], fields: [field('login', 'API login'), field('password', 'API password', true)], ...changes})
 
 export const settings = {

@@ -20,9 +20,9 @@ import (
 
 // Till is the acquirer. It is connected as "till".
 type Till struct {
-	mu   sync.Mutex
-	says map[string]payments.Observation // by our order number
-	away bool
+	mu    sync.Mutex
+	says  map[string]payments.Observation // by our order number
+	fails error                           // every question
 }
 
 // Describe lets the till take any currency.
@@ -41,8 +41,8 @@ func (p *Till) Look(_ context.Context, _ payments.Connection, o payments.Order) 
 	defer p.mu.Unlock()
 	seen, ok := p.says[o.Reference]
 	switch {
-	case p.away:
-		return payments.Observation{}, payments.ErrUnavailable
+	case p.fails != nil:
+		return payments.Observation{}, p.fails
 	case !ok:
 		return payments.Observation{}, payments.ErrNothingNew
 	}
@@ -58,10 +58,10 @@ func (p *Till) Hear(payments.Connection, payments.Notice) (payments.Heard, error
 // Check accepts all credentials.
 func (p *Till) Check(context.Context, payments.Connection) error { return nil }
 
-// Away makes the till unreachable, or reachable again.
-func (p *Till) Away(away bool) {
+// Fail makes every question fail with err; nil lets the till answer again.
+func (p *Till) Fail(err error) {
 	p.mu.Lock()
-	p.away = away
+	p.fails = err
 	p.mu.Unlock()
 }
 

@@ -25,6 +25,7 @@ type Telling struct {
 	Currency  string    `json:"currency,omitempty"`
 	Reference string    `json:"reference,omitempty"` // the acquirer's, or of what a person recorded, the document's
 	ByHand    string    `json:"by_hand,omitempty"`   // the way of money that a person recorded: cash, transfer, other
+	Other     string    `json:"other,omitempty"`     // of moved money: the number of the other invoice, empty where it came from none
 	At        time.Time `json:"at,omitzero"`
 	Of        string    `json:"of,omitempty"` // of CloseTask: the key of the task's effect
 }

@@ -829,7 +829,10 @@ type AcquirerView struct {
 	HookUrl string `json:"hook_url"`
 	Name    string `json:"name"`
 	Refunds bool   `json:"refunds"`
-	Test    bool   `json:"test"`
+
+	// RefusedAt since when the acquirer does not take the credentials; null while it does
+	RefusedAt *time.Time `json:"refused_at"`
+	Test      bool       `json:"test"`
 }
 
 // Act defines model for Act.
@@ -1058,7 +1061,7 @@ type Exception struct {
 	InvoiceId     *string  `json:"invoice_id"`
 	InvoiceNumber string   `json:"invoice_number"`
 
-	// Kind wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked, crm_revoked
+	// Kind wrong_amount, wrong_currency, wrong_merchant, second_payment, paid_after_cancel, paid_after_expiry, orphan, refund_unknown, payment_sent_back, sync_failed, deal_gone, deal_moved, overwritten, crm_blocked, crm_revoked, credentials_refused
 	Kind string `json:"kind"`
 
 	// Reserved decisions that need another role
