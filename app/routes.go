@@ -124,7 +124,7 @@ func (h *house) api(r *gin.RouterGroup) {
 	r.DELETE("/acquirers/:acquirer", office, w.DisconnectAcquirer)
 	r.POST("/acquirers/:acquirer/test", office, w.TestAcquirer)
 	r.GET("/api-keys", office, w.ListKeys)
-	r.POST("/api-keys", office, w.CreateKey)
+	r.POST("/api-keys", office, w.Repeatable, w.CreateKey)
 	r.DELETE("/api-keys/:id", office, w.RevokeKey)
 	r.GET("/audit", office, w.Audit)
 	r.GET("/exports", books, w.Export)

@@ -1915,6 +1915,11 @@ type ListActsParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 }
 
+// CreateKeyParams defines parameters for CreateKey.
+type CreateKeyParams struct {
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
@@ -1978,7 +1983,7 @@ type GetMessageParams struct {
 
 // RecordPaymentParams defines parameters for RecordPayment.
 type RecordPaymentParams struct {
-	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
 // RefundInvoiceParams defines parameters for RefundInvoice.
