@@ -229,7 +229,8 @@ func TestABodyThatIsNoneIsRefusedEverywhere(t *testing.T) {
 			continue
 		}
 		for name, body := range map[string]string{"broken": `{"a": `, "not JSON": `amount=1`, "two values": `{} {}`, "a list": `[]`, "a text": `"x"`,
-			"an unknown member": `{"surprise": 1}`, "deep": strings.Repeat("[", 20_000), "not UTF-8": "{\"\xff\": 1}", "a zero character": `{"reason": "a\u0000"}`} {
+			"an unknown member": `{"surprise": 1}`, "deep": strings.Repeat("[", 20_000), "not UTF-8": "{\"\xff\": 1}", "a zero character": `{"reason": "a\u0000"}`,
+			"half a sign": `{"reason": "\ud83d"}`, "not UTF-8 in a text": "{\"reason\": \"\xff\"}", "a member twice": `{"reason": "a", "reason": "b"}`} {
 			all = append(all, wrong{name, r.Method, path, body, 400, "body_unreadable"})
 		}
 		all = append(all, wrong{"large", r.Method, path, `{"x": "` + strings.Repeat("x", 70_000) + `"}`, 400, "body_too_large"})
@@ -237,6 +238,38 @@ func TestABodyThatIsNoneIsRefusedEverywhere(t *testing.T) {
 	require.Greater(t, len(all), 60)
 	a.tries(all)
 	a.endless("/api/v1/invoices")
+}
+
+func TestABodyIsReadInOneWayOnly(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.accounts[crm.Bitrix24]
+	var all []wrong
+	for name, body := range map[string]string{"in other letters": `{"Deal_ID": "1"}`, "in both": `{"deal_id": "1", "DEAL_ID": "2"}`, "twice": `{"deal_id": "1", "deal_id": "2"}`,
+		"twice within": `{"deal_id": "1", "amount": {"minor": 100, "minor": 200, "currency": "AMD"}}`, "half a sign": `{"deal_id": "1", "purpose": "a\udc00"}`,
+		"not UTF-8": "{\"deal_id\": \"1\", \"purpose\": \"a\xc3\"}"} {
+		all = append(all, wrong{name, post, "/invoices", body, 400, "body_unreadable"})
+	}
+	in := a.owes("2")
+	cash := `{"method": "cash", "amount": {"minor": 1, "currency": "AMD"}, "received_at": "2026-01-02T03:04:05Z", "reference": "1", "reason": "2"}`
+	for _, odd := range []string{`\u0007`, `\u001b[31m`, `\u0085`, `\u007f`, `\n`} {
+		all = append(all, wrong{"purpose", post, "/invoices", `{"deal_id": "1", "purpose": "a` + odd + `b"}`, 422, "purpose_unusable"},
+			wrong{"purpose", patch, "/invoices/" + in.Id, `{"purpose": "a` + odd + `b"}`, 422, "purpose_unusable"},
+			wrong{"reference", post, "/invoices/" + in.Id + "/payments", strings.Replace(cash, `"1"`, `"a`+odd+`b"`, 1), 422, "reference_unusable"},
+			wrong{"reason", post, "/invoices/" + in.Id + "/payments", strings.Replace(cash, `"2"`, `"a`+odd+`b"`, 1), 422, "reason_unusable"},
+			wrong{"reason", post, "/payments/" + missingID + "/reverse", `{"reason": "a` + odd + `b"}`, 422, "reason_unusable"},
+			wrong{"name", post, "/api-keys", `{"name": "a` + odd + `b", "role": "manager"}`, 422, "name_unusable"})
+	}
+	a.tries(all)
+	before := a.print()
+	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "json", "application/problem+json"} {
+		refused(s, http.StatusUnsupportedMediaType, "media_type", a.api(post, "/invoices", `{"deal_id": "1"}`, append(once(), "Content-Type", kind)...))
+	}
+	require.Equal(t, before, a.print())
+	for _, kind := range []string{"application/json;charset=UTF-8", "Application/JSON"} {
+		require.Equal(t, http.StatusCreated, a.api(post, "/invoices", `{"deal_id": "1", "amount": {"minor": 100, "currency": "AMD"}}`, append(once(), "Content-Type", kind)...).Status)
+	}
+	require.Equal(t, http.StatusOK, a.api(post, "/invoices/"+in.Id+"/cancel", nil, "Content-Type", "").Status, "without a body there is nothing to say")
 }
 
 // endless sends a body that never ends; the answer must come all the same.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/payments"
@@ -44,7 +45,7 @@ func (s *Service) CreateKey(c *gin.Context) {
 	name := strings.TrimSpace(in.Name)
 	switch {
 	case err != nil:
-	case name == "" || utf8.RuneCountInString(name) > 80:
+	case name == "" || utf8.RuneCountInString(name) > 80 || strings.ContainsFunc(name, unicode.IsControl):
 		err = &payments.Invalid{Code: "name_unusable", Detail: "Give the key a name of at most 80 characters."}
 	case !tenants.Role(in.Role).Allows(tenants.Manager):
 		err = &payments.Invalid{Code: "role_unknown", Detail: "The role must be manager, accountant or admin."}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/crm"
@@ -45,7 +46,7 @@ func amountOf(d crm.Deal) payments.Money {
 
 // purposeOf is what a new link is for: the deal's number, or its title where the tenant chose so.
 func purposeOf(t tenants.Tenant, d crm.Deal) string {
-	title := strings.Join(strings.Fields(d.Title), " ")
+	title := strings.Join(strings.FieldsFunc(d.Title, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if !t.Settings.Payments.DealTitle || title == "" {
 		return purpose(t.Settings.Language) + " " + d.ID
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/crm"
@@ -281,6 +282,8 @@ func checkSettings(in api.Settings) error {
 		return &payments.Invalid{Code: "repair_unknown", Detail: "What was overwritten is either repaired or left: write repair or leave."}
 	case utf8.RuneCountInString(in.Merchant) > 80:
 		return &payments.Invalid{Code: "merchant_too_long", Detail: "The name can have at most 80 characters."}
+	case strings.ContainsFunc(in.Merchant, unicode.IsControl):
+		return &payments.Invalid{Code: "merchant_unusable", Detail: "The name must be one line that people can read."}
 	}
 	return nil
 }
