@@ -184,7 +184,7 @@ const nearPlaces = 4
 
 // serve answers HTTP until ctx ends.
 func (h *house) serve(ctx context.Context) error {
-	server := &http.Server{Addr: h.config.ListenAddr, Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
+	server := &http.Server{Addr: h.config.ListenAddr, Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10}
 	leave := h.queue.Stay(ctx, h.worker, nearPlaces)
 	defer leave()

@@ -65,9 +65,7 @@ func (a *account) own(deal, troubled string) property {
 
 // routes lists the routes of /api/v1.
 func (s *scene) routes() []gin.RouteInfo {
-	engine, ok := s.house.routes().(*gin.Engine)
-	require.True(s, ok)
-	return slices.DeleteFunc(engine.Routes(), func(r gin.RouteInfo) bool { return !strings.HasPrefix(r.Path, "/api/v1/") })
+	return slices.DeleteFunc(s.house.routes().Routes(), func(r gin.RouteInfo) bool { return !strings.HasPrefix(r.Path, "/api/v1/") })
 }
 
 // named are the folders of routes whose parameter is a name that is the same for everybody.

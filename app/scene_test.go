@@ -72,7 +72,7 @@ func newScene(t *testing.T, change ...func(*config)) *scene {
 	s.house, err = buildAt(t.Context(), c, s.clock.Now)
 	require.NoError(t, err)
 	t.Cleanup(s.house.close)
-	app.Config.Handler = s.house.routes()
+	app.Config.Handler = s.house.handler()
 	app.Start()
 	t.Cleanup(app.Close)
 	seeder := &demo.Seeder{DB: s.house.db, App: s.app, Controls: s.control, Client: s.client}
