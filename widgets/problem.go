@@ -41,7 +41,7 @@ var answerTable = []struct {
 	{payments.ErrLocked, 409, "locked", "The link was already sent, so its terms cannot change. Cancel it and create another."},
 	{payments.ErrExpired, 409, "expired", "The link has expired. Make a new one."},
 	{payments.ErrNotPayable, 409, "not_payable", "Nothing can be paid by this link now, so it is not sent. Look at the invoice's status."},
-	{payments.ErrState, 409, "state", "This is not possible in the invoice's present state."},
+	{payments.ErrState, 409, "state", "This is not possible in its present state. Look at what became of it meanwhile."},
 	{payments.ErrBeingChecked, 409, "being_checked", "A payment is being confirmed by the bank."},
 	{errMediaType, 415, "media_type", "The body must be JSON, and be sent with Content-Type: application/json."},
 	{tenants.ErrOtherBody, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one."},
