@@ -24,7 +24,7 @@ func TestOneLinkTurnsADealPaidOnEveryCRM(t *testing.T) {
 		in := a.create("1")
 		require.Equal(a, api.Money{Minor: 15_000_000, Currency: "AMD"}, in.Amount, "what is left out comes from the deal")
 		require.Equal(a, "Payment for deal 1", in.Purpose)
-		in = a.act(in, "send", map[string]any{"channel": "whatsapp", "to": "the customer"})
+		in = a.act(in, "send", map[string]any{"channel": "whatsapp", "to": "+374 10 123456"})
 		require.True(a, in.Locked)
 		a.becomes(in, "awaiting_payment")
 		before := a.deal("1")
