@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"testing"
 
@@ -63,5 +64,18 @@ func TestOneLinkTurnsADealPaidOnEveryCRM(t *testing.T) {
 			actions = append(actions, e.Action)
 		}
 		require.Equal(a, []string{"invoice.created", "invoice.sent", "attempt.started", "attempt.pending", "attempt.paid"}, actions)
+	})
+}
+
+func TestAPaidDealIsWonInWhicheverPipelineOfTheDemoItIs(t *testing.T) {
+	t.Parallel()
+	everywhere(t, newScene(t), func(a *account) {
+		elsewhere := map[string]string{"bitrix24": "C1:WON"}
+		for deal, stage := range map[string]string{"1": a.won(), "20": cmp.Or(elsewhere[a.CRM], a.won())} {
+			before := a.deal(deal).Stage
+			require.NotEqual(a, stage, before)
+			a.paid(deal)
+			require.Equal(a, stage, a.deal(deal).Stage, "deal %s was in %s", deal, before)
+		}
 	})
 }
