@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -176,6 +177,21 @@ func (h *house) headRoom(ctx context.Context, t tenants.Tenant) (widgets.Room, e
 		room.Busy = append(room.Busy, widgets.Busy{Method: b.Method, Used: b.Used.Seconds() / b.Limit.Seconds(), Until: b.ResetAt})
 	}
 	return room, err
+}
+
+// unlocks refuses a keyset that is not the one of this database: everything sealed would be lost work. A database that is away
+// says nothing of it, and is waited for.
+func (h *house) unlocks(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := h.oauth.Unlocks(ctx)
+	if errors.Is(err, tenants.ErrSealed) {
+		return errors.New("SECRET_KEYSET cannot open what is in the database: expected the keyset that sealed it, older keys included")
+	}
+	if err != nil {
+		h.log.WarnContext(ctx, "whether SECRET_KEYSET is that of the database is not known yet", "err", err)
+	}
+	return nil
 }
 
 // nearPlaces is how many checks, and how many lanes, a web process works on at once itself, so that a customer who has just paid does not
