@@ -72,7 +72,7 @@ func TestAnAPIKeyIsMadeOnceHoweverManyAskAtOnceAndLiesNowhereInClear(t *testing.
 	key := once()
 	answers := atOnce(10, func(int) string {
 		got := a.api(post, "/api-keys", `{"name": "till", "role": "manager"}`, key...)
-		return string(want[api.NewKey](a.scene, http.StatusCreated, got).Secret)
+		return want[api.NewKey](a.scene, http.StatusCreated, got).Secret
 	})
 	require.Len(t, answers, 1, "all get the secret of the one key")
 	for _, secret := range answers {
