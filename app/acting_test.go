@@ -81,7 +81,7 @@ func (a *account) with(token string) *account {
 
 // key makes a key of this role.
 func (a *account) key(role tenants.Role) *account {
-	made := want[api.NewKey](a.scene, http.StatusCreated, a.api(http.MethodPost, "/api-keys", map[string]any{"name": string(role), "role": role}))
+	made := want[api.NewKey](a.scene, http.StatusCreated, a.api(http.MethodPost, "/api-keys", map[string]any{"name": string(role), "role": role}, once()...))
 	return a.with(made.Secret)
 }
 

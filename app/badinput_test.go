@@ -125,6 +125,14 @@ func aboutInvoices(open, paid string) []wrong {
 		{"edit what is paid", patch, paid, `{"purpose": "x"}`, 409, "locked"},
 		{"send in a language that nobody wrote", post, open + "/send", `{"channel": "copy", "language": "xx"}`, 422, "language_unknown"},
 		{"send to an address without end", post, open + "/send", `{"channel": "copy", "to": "` + strings.Repeat("a", 255) + `"}`, 422, "address_unusable"},
+		{"send by e-mail to nobody", post, open + "/send", `{"channel": "email"}`, 422, "address_missing"},
+		{"send by e-mail to no address", post, open + "/send", `{"channel": "email", "to": "not an address"}`, 422, "address_unusable"},
+		{"send by e-mail to somebody with a name", post, open + "/send", `{"channel": "email", "to": "A <a@example.com>"}`, 422, "address_unusable"},
+		{"send by e-mail to two", post, open + "/send", `{"channel": "email", "to": "a@example.com, b@example.com"}`, 422, "address_unusable"},
+		{"send by e-mail with a heading", post, open + "/send", `{"channel": "email", "to": "a@example.com\r\nBcc: b@example.com"}`, 422, "address_unusable"},
+		{"send by SMS to a name", post, open + "/send", `{"channel": "sms", "to": "the customer"}`, 422, "address_unusable"},
+		{"send by WhatsApp to too little", post, open + "/send", `{"channel": "whatsapp", "to": "1234"}`, 422, "address_unusable"},
+		{"send by Viber to too much", post, open + "/send", `{"channel": "viber", "to": "+374101234567890123456"}`, 422, "address_unusable"},
 		{"refund with a novel", post, paid + "/refunds", money(paid, `"reason": "`+strings.Repeat("r", 1001)+`"`, "1", "AMD"), 422, "reason_unusable"},
 		{"cash with a novel", post, open + "/payments", money(open, strings.Replace(cash, `"reason": "r"`, `"reason": "`+strings.Repeat("r", 1001)+`"`, 1), "1", "AMD"), 422, "reason_unusable"},
 		{"cash with a reference without end", post, open + "/payments", money(open, strings.Replace(cash, `"reference": "r"`, `"reference": "`+strings.Repeat("r", 201)+`"`, 1), "1", "AMD"), 422, "reference_unusable"},
@@ -231,7 +239,8 @@ func TestABodyThatIsNoneIsRefusedEverywhere(t *testing.T) {
 			continue
 		}
 		for name, body := range map[string]string{"broken": `{"a": `, "not JSON": `amount=1`, "two values": `{} {}`, "a list": `[]`, "a text": `"x"`,
-			"an unknown member": `{"surprise": 1}`, "deep": strings.Repeat("[", 20_000), "not UTF-8": "{\"\xff\": 1}", "a zero character": `{"reason": "a\u0000"}`} {
+			"an unknown member": `{"surprise": 1}`, "deep": strings.Repeat("[", 20_000), "not UTF-8": "{\"\xff\": 1}", "a zero character": `{"reason": "a\u0000"}`,
+			"half a sign": `{"reason": "\ud83d"}`, "not UTF-8 in a text": "{\"reason\": \"\xff\"}", "a member twice": `{"reason": "a", "reason": "b"}`} {
 			all = append(all, wrong{name, r.Method, path, body, 400, "body_unreadable"})
 		}
 		all = append(all, wrong{"large", r.Method, path, `{"x": "` + strings.Repeat("x", 70_000) + `"}`, 400, "body_too_large"})
@@ -239,6 +248,38 @@ func TestABodyThatIsNoneIsRefusedEverywhere(t *testing.T) {
 	require.Greater(t, len(all), 60)
 	a.tries(all)
 	a.endless("/api/v1/invoices")
+}
+
+func TestABodyIsReadInOneWayOnly(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a := s.accounts[crm.Bitrix24]
+	var all []wrong
+	for name, body := range map[string]string{"in other letters": `{"Deal_ID": "1"}`, "in both": `{"deal_id": "1", "DEAL_ID": "2"}`, "twice": `{"deal_id": "1", "deal_id": "2"}`,
+		"twice within": `{"deal_id": "1", "amount": {"minor": 100, "minor": 200, "currency": "AMD"}}`, "half a sign": `{"deal_id": "1", "purpose": "a\udc00"}`,
+		"not UTF-8": "{\"deal_id\": \"1\", \"purpose\": \"a\xc3\"}"} {
+		all = append(all, wrong{name, post, "/invoices", body, 400, "body_unreadable"})
+	}
+	in := a.owes("2")
+	cash := `{"method": "cash", "amount": {"minor": 1, "currency": "AMD"}, "received_at": "2026-01-02T03:04:05Z", "reference": "1", "reason": "2"}`
+	for _, odd := range []string{`\u0007`, `\u001b[31m`, `\u0085`, `\u007f`, `\n`} {
+		all = append(all, wrong{"purpose", post, "/invoices", `{"deal_id": "1", "purpose": "a` + odd + `b"}`, 422, "purpose_unusable"},
+			wrong{"purpose", patch, "/invoices/" + in.Id, `{"purpose": "a` + odd + `b"}`, 422, "purpose_unusable"},
+			wrong{"reference", post, "/invoices/" + in.Id + "/payments", strings.Replace(cash, `"1"`, `"a`+odd+`b"`, 1), 422, "reference_unusable"},
+			wrong{"reason", post, "/invoices/" + in.Id + "/payments", strings.Replace(cash, `"2"`, `"a`+odd+`b"`, 1), 422, "reason_unusable"},
+			wrong{"reason", post, "/payments/" + missingID + "/reverse", `{"reason": "a` + odd + `b"}`, 422, "reason_unusable"},
+			wrong{"name", post, "/api-keys", `{"name": "a` + odd + `b", "role": "manager"}`, 422, "name_unusable"})
+	}
+	a.tries(all)
+	before := a.print()
+	for _, kind := range []string{"text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "json", "application/problem+json"} {
+		refused(s, http.StatusUnsupportedMediaType, "media_type", a.api(post, "/invoices", `{"deal_id": "1"}`, append(once(), "Content-Type", kind)...))
+	}
+	require.Equal(t, before, a.print())
+	for _, kind := range []string{"application/json;charset=UTF-8", "Application/JSON"} {
+		require.Equal(t, http.StatusCreated, a.api(post, "/invoices", `{"deal_id": "1", "amount": {"minor": 100, "currency": "AMD"}}`, append(once(), "Content-Type", kind)...).Status)
+	}
+	require.Equal(t, http.StatusOK, a.api(post, "/invoices/"+in.Id+"/cancel", nil, "Content-Type", "").Status, "without a body there is nothing to say")
 }
 
 // endless sends a body that never ends; the answer must come all the same.

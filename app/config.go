@@ -3,13 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"log/slog"
-	"net/url"
+	"os"
+	"reflect"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
 	"github.com/dealpay/dealpay/tenants"
-	"github.com/dealpay/dealpay/tenants/egress"
 )
 
 // config is everything the program reads from its environment.
@@ -51,20 +50,6 @@ type acquirerURLs struct {
 	FastShift   string            `env:"FASTSHIFT_URL"`                        // https://merchants.fastshift.am/api/en/
 }
 
-// check complains about addresses that cannot be an acquirer's.
-func (a acquirerURLs) check(complain func(format string, args ...any)) {
-	all := map[string]string{"AMERIA_TEST_URL": a.AmeriaTest, "AMERIA_LIVE_URL": a.AmeriaLive, "IDRAM_URL": a.Idram, "TELCELL_TEST_URL": a.TelcellTest,
-		"TELCELL_LIVE_URL": a.TelcellLive, "TELCELL_PAGE_URL": a.TelcellPage, "STRIPE_URL": a.Stripe, "FASTSHIFT_URL": a.FastShift}
-	for name, base := range a.Arca {
-		all["ARCA_GATEWAYS "+name] = base
-	}
-	for name, base := range all {
-		if u, err := url.Parse(base); base != "" && (err != nil || u.Host == "" || (u.Scheme != "https" && !loopback(u))) {
-			complain("%s is %q: expected an https address", name, base)
-		}
-	}
-}
-
 // oauthApp is how one CRM's marketplace knows this deployment.
 type oauthApp struct {
 	ClientID     string         `env:"CLIENT_ID"`
@@ -77,54 +62,40 @@ type oauthApp struct {
 func readConfig() (config, error) {
 	c, err := env.ParseAs[config]()
 	if err != nil {
-		return c, fmt.Errorf("configuration: %w", err)
+		return c, unread(err)
 	}
 	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
 	return c, c.check()
 }
 
-func (c config) check() error {
-	var all []error
-	complain := func(format string, args ...any) { all = append(all, fmt.Errorf(format, args...)) }
-	if c.DatabaseURL == "" {
-		complain("DATABASE_URL is missing: expected postgres://owner:password@host:port/database")
+// unread names the variables that could not be read; the library names only fields of Go.
+func unread(err error) error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return fmt.Errorf("configuration: %w", err)
 	}
-	if c.RedisURL == "" {
-		complain("REDIS_URL is missing: expected redis://:password@host:port/0")
-	}
-	if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "https" && !loopback(u)) || u.Path != "" {
-		complain("PUBLIC_URL is %q: expected https://host without a path (plain http only for localhost)", c.PublicURL)
-	}
-	if _, err := tenants.NewSealer(string(c.Keyset)); err != nil {
-		all = append(all, err)
-	}
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
-		complain("LOG_LEVEL is %q: expected debug, info, warn or error", c.LogLevel)
-	}
-	if c.Concurrency < 1 || c.Concurrency > 1000 {
-		complain("WORK_CONCURRENCY is %d: expected 1 to 1000", c.Concurrency)
-	}
-	if c.DBConns < 2 || c.DBConns > 1000 {
-		complain("DATABASE_CONNS is %d: expected 2 to 1000", c.DBConns)
-	}
-	if _, err := egress.Parse(c.CRMHosts); err != nil {
-		complain("CRM_HOST_SUFFIXES: %v", err)
-	}
-	apps := map[string]oauthApp{"BITRIX24": c.Bitrix24, "AMOCRM": c.AmoCRM, "KOMMO": c.Kommo}
-	for name, app := range apps {
-		if (app.ClientID == "") != (app.ClientSecret == "") {
-			complain("%s_CLIENT_ID and %s_CLIENT_SECRET belong together: one of them is missing", name, name)
+	var named []error
+	for _, one := range all.Errors {
+		var p env.ParseError
+		if errors.As(one, &p) {
+			name := variable(p.Name)
+			one = fmt.Errorf("%s is %q: expected %s", name, os.Getenv(name), expected[p.Type.Kind()]) // no secret is of these kinds
 		}
+		named = append(named, one)
 	}
-	if u, err := url.Parse(c.VposAmURL); err != nil || u.Host == "" {
-		complain("VPOS_AM_URL is %q: expected https://host", c.VposAmURL)
-	}
-	c.Acquirers.check(complain)
-	return errors.Join(all...)
+	return errors.Join(named...)
 }
 
-func loopback(u *url.URL) bool {
-	host := u.Hostname()
-	return host == "localhost" || host == "127.0.0.1" || strings.HasSuffix(host, ".localhost")
+// expected is what a variable holds, by the kind of its field.
+var expected = map[reflect.Kind]string{reflect.Int: "a whole number", reflect.Int64: "a whole number", reflect.Bool: "true or false",
+	reflect.Map: "name=address, several of them with commas between"}
+
+// variable is the name of a field's variable.
+func variable(field string) string {
+	for _, of := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[acquirerURLs]()} {
+		if f, ok := of.FieldByName(field); ok {
+			return f.Tag.Get("env")
+		}
+	}
+	return field
 }

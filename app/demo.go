@@ -54,6 +54,9 @@ func newRunning(d demoCommand) *running {
 
 // Run starts everything in the foreground.
 func (d demoCommand) Run(ctx context.Context) error {
+	if d.Workers < 1 {
+		return fmt.Errorf("--workers is %d: expected 1 or more, because an installation is finished by a worker", d.Workers)
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r := newRunning(d)
@@ -151,9 +154,7 @@ func (r *running) configure() error {
 	}
 	keyset := os.Getenv("SECRET_KEYSET")
 	if keyset == "" {
-		if keyset, err = tenants.NewKeyset(); err != nil {
-			return err
-		}
+		keyset = demo.Keyset
 	}
 	_, appPort, _ := net.SplitHostPort(app)
 	_, port, _ := net.SplitHostPort(standins)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dealpay/dealpay/crm"
 	"github.com/dealpay/dealpay/widgets/api"
 	"github.com/stretchr/testify/require"
 )
@@ -120,11 +121,35 @@ func (x trouble) play(a *account, deal, decision string) {
 	require.Empty(a, a.exceptions(deal))
 	tasks, done = a.deal(deal).tasks()
 	require.Equal(a, [2]int{0, 1}, [2]int{tasks, done}, "the task closes by itself")
-	require.Equal(a, http.StatusNotFound, a.resolve(e, decision).Status, "it is decided once")
+	refused(a.scene, http.StatusConflict, "state", a.resolve(e, decision))
 	if decision == "refund" {
 		payment := a.books(in)[0]
 		require.Equal(a, payment.Captured, payment.Refunded)
 	}
+}
+
+func TestWhatIsDecidedIsNotDecidedAgain(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	a, stranger := s.accounts[crm.Bitrix24], s.accounts[crm.Kommo]
+	in := a.owes("1")
+	s.pays(s.press(in), "wrong_amount", 1)
+	a.becomes(in, "manual_review")
+	e := a.exceptions("1")[0]
+	require.Equal(t, http.StatusOK, a.resolve(e, "accept").Status)
+	a.quiet()
+	before := a.print()
+	for _, decision := range []string{"accept", "refund", "forget"} {
+		refused(s, http.StatusConflict, "state", a.resolve(e, decision))
+	}
+	refused(s, http.StatusConflict, "state", a.with(a.session("1", crm.Bitrix24, "manager")).resolve(e, "accept"))
+	missing := api.Exception{Id: missingID}
+	nothing := plain(t, stranger.resolve(missing, "accept"))
+	for _, got := range []answer{stranger.resolve(e, "accept"), a.resolve(missing, "accept"), a.with(a.session("2", crm.Bitrix24, "admin")).resolve(e, "accept")} {
+		require.Equal(t, http.StatusNotFound, got.Status)
+		require.Equal(t, nothing, plain(t, got))
+	}
+	require.Equal(t, before, a.print())
 }
 
 func TestMoneyWithoutAnAttemptIsAnOrphan(t *testing.T) {

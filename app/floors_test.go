@@ -16,10 +16,11 @@ var floors = map[string]int{"app": 4, "widgets": 3, "tasks": 3, "oauth": 2, "pay
 
 // only says which folders may use a library; every other one may not.
 var only = map[string][]string{
-	"github.com/gin-gonic/gin":     {"app", "widgets", "oauth"},
-	"github.com/hibiken/asynq":     {"app", "tasks"},
-	"github.com/redis/go-redis/v9": {"app", "tasks", "widgets", "oauth", "tenants"},
-	"github.com/jackc/pgx/v5":      {"app", "tenants", "migrations", "payments", "oauth", "widgets", "tasks"},
+	"github.com/gin-gonic/gin":           {"app", "widgets", "oauth"},
+	"github.com/hibiken/asynq":           {"app", "tasks"},
+	"github.com/redis/go-redis/v9":       {"app", "tasks", "widgets", "oauth", "tenants"},
+	"github.com/go-json-experiment/json": {"widgets"},
+	"github.com/jackc/pgx/v5":            {"app", "tenants", "migrations", "payments", "oauth", "widgets", "tasks"},
 }
 
 type listed struct {

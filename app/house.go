@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -178,13 +179,28 @@ func (h *house) headRoom(ctx context.Context, t tenants.Tenant) (widgets.Room, e
 	return room, err
 }
 
+// unlocks refuses a keyset that is not the one of this database: everything sealed would be lost work. A database that is away
+// says nothing of it, and is waited for.
+func (h *house) unlocks(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	err := h.oauth.Unlocks(ctx)
+	if errors.Is(err, tenants.ErrSealed) {
+		return errors.New("SECRET_KEYSET cannot open what is in the database: expected the keyset that sealed it, older keys included")
+	}
+	if err != nil {
+		h.log.WarnContext(ctx, "whether SECRET_KEYSET is that of the database is not known yet", "err", err)
+	}
+	return nil
+}
+
 // nearPlaces is how many checks, and how many lanes, a web process works on at once itself, so that a customer who has just paid does not
 // wait for a worker to look into its queue. Under load the workers have them.
 const nearPlaces = 4
 
 // serve answers HTTP until ctx ends.
 func (h *house) serve(ctx context.Context) error {
-	server := &http.Server{Addr: h.config.ListenAddr, Handler: h.routes(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
+	server := &http.Server{Addr: h.config.ListenAddr, Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 20 * time.Second,
 		WriteTimeout: 60 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10}
 	leave := h.queue.Stay(ctx, h.worker, nearPlaces)
 	defer leave()

@@ -58,6 +58,9 @@ func (silence) Printf(context.Context, string, ...any) {}
 // withHouse builds the house from the environment, runs fn and closes it.
 func withHouse(ctx context.Context, fn func(context.Context, *house) error) error {
 	c, err := readConfig()
+	if err == nil {
+		err = c.offered()
+	}
 	if err != nil {
 		return err
 	}
@@ -66,6 +69,9 @@ func withHouse(ctx context.Context, fn func(context.Context, *house) error) erro
 		return err
 	}
 	defer h.close()
+	if err := h.unlocks(ctx); err != nil {
+		return err
+	}
 	return fn(ctx, h)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"testing"
 
@@ -24,7 +25,7 @@ func TestOneLinkTurnsADealPaidOnEveryCRM(t *testing.T) {
 		in := a.create("1")
 		require.Equal(a, api.Money{Minor: 15_000_000, Currency: "AMD"}, in.Amount, "what is left out comes from the deal")
 		require.Equal(a, "Payment for deal 1", in.Purpose)
-		in = a.act(in, "send", map[string]any{"channel": "whatsapp", "to": "the customer"})
+		in = a.act(in, "send", map[string]any{"channel": "whatsapp", "to": "+374 10 123456"})
 		require.True(a, in.Locked)
 		a.becomes(in, "awaiting_payment")
 		before := a.deal("1")
@@ -63,5 +64,18 @@ func TestOneLinkTurnsADealPaidOnEveryCRM(t *testing.T) {
 			actions = append(actions, e.Action)
 		}
 		require.Equal(a, []string{"invoice.created", "invoice.sent", "attempt.started", "attempt.pending", "attempt.paid"}, actions)
+	})
+}
+
+func TestAPaidDealIsWonInWhicheverPipelineOfTheDemoItIs(t *testing.T) {
+	t.Parallel()
+	everywhere(t, newScene(t), func(a *account) {
+		elsewhere := map[string]string{"bitrix24": "C1:WON"}
+		for deal, stage := range map[string]string{"1": a.won(), "20": cmp.Or(elsewhere[a.CRM], a.won())} {
+			before := a.deal(deal).Stage
+			require.NotEqual(a, stage, before)
+			a.paid(deal)
+			require.Equal(a, stage, a.deal(deal).Stage, "deal %s was in %s", deal, before)
+		}
 	})
 }

@@ -21,15 +21,20 @@ var requests = promauto.NewHistogramVec(prometheus.HistogramOpts{Name: "dealpay_
 
 var requestID = regexp.MustCompile(`^[A-Za-z0-9_.-]{8,64}$`)
 
-// identify gives every request an id, which every answer and the audit trail carry.
-func (h *house) identify(c *gin.Context) {
-	id := c.GetHeader("X-Request-Id")
-	if !requestID.MatchString(id) {
-		id = tenants.NewUUID().String()
-	}
-	c.Header("X-Request-Id", id)
-	c.Request = c.Request.WithContext(tenants.WithRequest(c.Request.Context(), id))
-	c.Next()
+// identify gives every request an id, which every answer and the audit trail carry. It stands around gin, which answers some
+// requests without asking any handler: those that lack a slash or have one too many.
+func identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get("X-Request-Id")
+		if !requestID.MatchString(id) {
+			id = tenants.NewUUID().String()
+		}
+		header := w.Header()
+		header.Set("X-Request-Id", id)
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r.WithContext(tenants.WithRequest(r.Context(), id)))
+	})
 }
 
 func (h *house) recover(c *gin.Context) {
@@ -55,12 +60,6 @@ func (h *house) observe(c *gin.Context) {
 	requests.WithLabelValues(c.FullPath(), c.Request.Method, strconv.Itoa(status)).Observe(time.Since(began).Seconds())
 	h.log.DebugContext(c.Request.Context(), "answered", "request", tenants.RequestOf(c.Request.Context()), "method", c.Request.Method,
 		"route", c.FullPath(), "status", status, "ms", time.Since(began).Milliseconds())
-}
-
-func secure(c *gin.Context) {
-	c.Header("X-Content-Type-Options", "nosniff")
-	c.Header("Referrer-Policy", "no-referrer")
-	c.Next()
 }
 
 // ready says whether requests can be served: without PostgreSQL they cannot, without Redis they can.

@@ -12,7 +12,6 @@ import (
 
 	"github.com/dealpay/dealpay/migrations"
 	"github.com/dealpay/dealpay/tenants"
-	"github.com/dealpay/dealpay/tenants/egress"
 	"github.com/dealpay/dealpay/tenants/outbox"
 	"github.com/dealpay/dealpay/tenants/stores"
 	"github.com/dealpay/dealpay/widgets/archive"
@@ -26,9 +25,9 @@ type archiveCommand struct {
 
 // Run builds the widget archive for PUBLIC_URL.
 func (a archiveCommand) Run() error {
-	public := os.Getenv("PUBLIC_URL")
-	if public == "" {
-		return errors.New("PUBLIC_URL is missing: the widget needs the address of this deployment")
+	public := strings.TrimSuffix(os.Getenv("PUBLIC_URL"), "/")
+	if err := checkPublicURL(public); err != nil {
+		return fmt.Errorf("the widget needs the address of this deployment: %w", err)
 	}
 	product := archive.AmoCRM
 	if a.Product == "kommo" {
@@ -117,40 +116,25 @@ func (doctorCommand) Run(ctx context.Context) error {
 			defer h.close()
 			err = h.db.Ping(ctx)
 			say("the app's role can be used", err, "The user of DATABASE_URL must be a member of dealpay_app and dealpay_relay; dealpay migrate grants it.")
+			say("the keyset is that of the database", h.unlocks(ctx), "Look for the keyset that this database was used with. What is sealed is lost without it.")
 			say("clocks", clocks(ctx, h), "Run a time daemon on every machine: sessions, leases and signatures depend on the time.")
 		} else {
 			say("wiring", err, "See the message.")
 		}
 	}
 	say("Redis answers", redisAnswers(ctx, c.RedisURL), "Check REDIS_URL and that the server runs. Payments go on without it; the CRM waits.")
-	for name, app := range map[string]oauthApp{"BITRIX24": c.Bitrix24, "AMOCRM": c.AmoCRM, "KOMMO": c.Kommo} {
+	say("a CRM is offered", c.offered(), "Register the app with a CRM and set its id and secret.")
+	for name, app := range c.apps() {
 		if app.ClientID == "" {
 			fmt.Printf("note  %s_CLIENT_ID is not set: this CRM cannot be installed\n", name)
 		}
 	}
-	say("allow-list of CRM hosts", c.reachable(), "Put the hosts of the authorization servers into CRM_HOST_SUFFIXES.")
 	fmt.Println("note  CRM hosts that may be called:", strings.Join(c.CRMHosts, ", "))
 	if u, _ := url.Parse(c.PublicURL); u.Scheme != "https" {
 		fmt.Println("note  PUBLIC_URL is plain http: only for trying things out")
 	}
 	if bad > 0 {
 		return fmt.Errorf("%d things to fix", bad)
-	}
-	return nil
-}
-
-// reachable says whether the authorization servers are on the allow-list of CRM hosts.
-func (c config) reachable() error {
-	hosts, err := egress.Parse(c.CRMHosts)
-	if err != nil {
-		return err
-	}
-	for _, app := range []oauthApp{c.Bitrix24, c.AmoCRM, c.Kommo} {
-		for address := range strings.SplitSeq(app.AuthURL, ",") {
-			if u, err := url.Parse(strings.TrimSpace(address)); address != "" && (err != nil || !hosts.Allows(u.Host)) {
-				return fmt.Errorf("%s is not on it", address)
-			}
-		}
 	}
 	return nil
 }

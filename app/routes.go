@@ -16,11 +16,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
+// handler answers everything.
+func (h *house) handler() http.Handler { return identify(h.routes()) }
+
 // routes is the one table of everything this program answers, with the gate each route needs.
-func (h *house) routes() http.Handler {
+func (h *house) routes() *gin.Engine {
 	r := gin.New()
 	r.HandleMethodNotAllowed = true
-	r.Use(h.identify, h.recover, h.observe, secure)
+	r.Use(h.recover, h.observe)
 	r.NoRoute(func(c *gin.Context) {
 		widgets.Problem(c, http.StatusNotFound, "not_found", "There is nothing at this address.")
 	})
@@ -124,7 +127,7 @@ func (h *house) api(r *gin.RouterGroup) {
 	r.DELETE("/acquirers/:acquirer", office, w.DisconnectAcquirer)
 	r.POST("/acquirers/:acquirer/test", office, w.TestAcquirer)
 	r.GET("/api-keys", office, w.ListKeys)
-	r.POST("/api-keys", office, w.CreateKey)
+	r.POST("/api-keys", office, w.Repeatable, w.CreateKey)
 	r.DELETE("/api-keys/:id", office, w.RevokeKey)
 	r.GET("/audit", office, w.Audit)
 	r.GET("/exports", books, w.Export)

@@ -72,7 +72,7 @@ func newScene(t *testing.T, change ...func(*config)) *scene {
 	s.house, err = buildAt(t.Context(), c, s.clock.Now)
 	require.NoError(t, err)
 	t.Cleanup(s.house.close)
-	app.Config.Handler = s.house.routes()
+	app.Config.Handler = s.house.handler()
 	app.Start()
 	t.Cleanup(app.Close)
 	seeder := &demo.Seeder{DB: s.house.db, App: s.app, Controls: s.control, Client: s.client}
@@ -99,7 +99,7 @@ func remember(t *testing.T, url string) {
 
 func sceneConfig(app, suffix string) config {
 	host := func(name string) string { return "http://" + name + suffix }
-	return config{PublicURL: app, LogLevel: "error", Concurrency: 8, DBConns: 10, Egress: "default", StrictTokens: true,
+	return config{PublicURL: app, ListenAddr: "127.0.0.1:0", LogLevel: "error", Concurrency: 8, DBConns: 10, Egress: "default", StrictTokens: true,
 		CRMHosts:  []string{"bitrix24.com.localhost", "oauth.bitrix.info.localhost", "oauth.bitrix24.tech.localhost", "amocrm.ru.localhost", "kommo.com.localhost"},
 		Bitrix24:  oauthApp{ClientID: demo.Bitrix24ID, ClientSecret: demo.Bitrix24Secret, AuthURL: host("oauth.bitrix.info") + "," + host("oauth.bitrix24.tech")},
 		AmoCRM:    oauthApp{ClientID: demo.AmoCRMID, ClientSecret: demo.AmoSecret, AuthURL: host("www.amocrm.ru")},

@@ -93,6 +93,28 @@ func (s *Service) connection(ctx context.Context, id tenants.ID) (c connection, 
 	return c, err
 }
 
+// Unlocks says whether the keyset is that of this database, by the tokens of a few accounts: those of one may be damaged.
+// Error: tenants.ErrSealed when none of them could be opened.
+func (s *Service) Unlocks(ctx context.Context) error {
+	some, err := s.c.DB.Some(ctx, 50)
+	if err != nil {
+		return err
+	}
+	var locked error
+	for _, id := range some {
+		c, err := s.connection(ctx, id)
+		switch {
+		case errors.Is(err, tenants.ErrSealed):
+			locked = err
+		case err != nil:
+			return err
+		case c.grant.AccessToken != "": // after an uninstallation there is none
+			return nil
+		}
+	}
+	return locked
+}
+
 // seal seals the grant's secrets; an empty AppToken stays nil.
 func seal(tx *tenants.Tx, g crm.Grant) (access, refresh, app []byte, err error) {
 	if access, err = tx.Seal(accessPurpose, []byte(g.AccessToken)); err != nil {

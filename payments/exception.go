@@ -142,6 +142,12 @@ func SettleAll(ctx context.Context, tx *tenants.Tx, keys []string, by tenants.Ac
 	return nil
 }
 
+// ExceptionDeal is the deal of an exception, open or closed. Error: ErrNotFound.
+func ExceptionDeal(ctx context.Context, tx *tenants.Tx, id uuid.UUID) (deal string, err error) {
+	_, err = one(struct{}{}, tx.QueryRow(ctx, `SELECT deal_id FROM exceptions WHERE id = $1`, id).Scan(&deal))
+	return deal, err
+}
+
 // Exceptions lists open exceptions, the oldest first; of one deal when deal is not empty.
 func Exceptions(ctx context.Context, tx *tenants.Tx, deal string, after uuid.UUID, limit int) ([]Exception, error) {
 	return tenants.Rows[Exception](ctx, tx, `SELECT `+exceptionColumns+` FROM exceptions

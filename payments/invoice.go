@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/payments/state"
 	"github.com/dealpay/dealpay/tenants"
@@ -68,7 +67,7 @@ func (t Terms) check(now time.Time) error {
 	switch {
 	case strings.TrimSpace(t.Purpose) == "":
 		return invalid("purpose_empty", "Say what the payment is for.")
-	case utf8.RuneCountInString(t.Purpose) > maxPurpose || strings.ContainsAny(t.Purpose, "\x00\r\n\t"):
+	case !fit(t.Purpose, maxPurpose):
 		return invalid("purpose_unusable", "The purpose must be one line of at most %d characters.", maxPurpose)
 	case !t.ExpiresAt.After(now):
 		return invalid("expiry_past", "The link would already have expired. Choose a later time.")

@@ -82,7 +82,7 @@ func (s *Service) Judge(ctx context.Context, id tenants.ID, by By, run uuid.UUID
 		return Mismatch{}, invalid("state_unknown", "The state must be open, explained, closed or confirmed.")
 	case j.State != "open" && strings.TrimSpace(j.Reason) == "":
 		return Mismatch{}, invalid("reason_empty", "Say why the difference is in order.")
-	case len(j.Reason) > 1000 || len(j.Owner) > 100 || strings.ContainsRune(j.Reason+j.Owner, 0):
+	case !fit(j.Reason, maxReason) || !fit(j.Owner, 100):
 		return Mismatch{}, invalid("reason_unusable", "The reason or the owner is too long, or no text.")
 	case j.Owner == "":
 		j.Owner = string(by.Actor)

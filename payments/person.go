@@ -126,13 +126,16 @@ type Choice struct {
 }
 
 // Resolve carries out a person's decision about an exception: one of those it offers.
-// Errors: ErrNotFound (also when it is closed), ErrRole, Invalid, ErrState.
+// Errors: ErrNotFound, ErrRole, Invalid, ErrState (also when it is closed).
 func (s *Service) Resolve(ctx context.Context, id tenants.ID, by By, exception uuid.UUID, c Choice) (Exception, error) {
 	var e Exception
 	err := s.DB.In(ctx, id, func(ctx context.Context, tx *tenants.Tx) error {
 		var err error
-		if e, err = one(tenants.Row[Exception](ctx, tx, `SELECT `+exceptionColumns+` FROM exceptions WHERE id = $1 AND closed_at IS NULL FOR UPDATE`, exception)); err != nil {
+		if e, err = one(tenants.Row[Exception](ctx, tx, `SELECT `+exceptionColumns+` FROM exceptions WHERE id = $1 FOR UPDATE`, exception)); err != nil {
 			return err
+		}
+		if e.ClosedAt != nil {
+			return ErrState
 		}
 		if !slices.Contains(e.Decisions(), c.Decision) {
 			return invalid("decision_not_offered", "Choose one of: %s.", strings.Join(e.Decisions(), ", "))

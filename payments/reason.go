@@ -2,6 +2,7 @@ package payments
 
 import (
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -17,7 +18,7 @@ func because(reason, ask string) error {
 	case strings.TrimSpace(reason) == "":
 		return invalid("reason_empty", "%s", ask)
 	case !fit(reason, maxReason):
-		return invalid("reason_unusable", "A reason has at most %d characters.", maxReason)
+		return invalid("reason_unusable", "A reason is one line of at most %d characters.", maxReason)
 	}
 	return nil
 }
@@ -25,11 +26,13 @@ func because(reason, ask string) error {
 // referring refuses a reference that is too long; whether one is needed is for the caller to say. Error: Invalid.
 func referring(reference string) error {
 	if !fit(reference, maxReference) {
-		return invalid("reference_unusable", "A reference has at most %d characters.", maxReference)
+		return invalid("reference_unusable", "A reference is one line of at most %d characters.", maxReference)
 	}
 	return nil
 }
 
+// fit says whether a text is one line that people can read, of at most so many characters: a control character could make it look
+// like another text where it is shown.
 func fit(text string, most int) bool {
-	return utf8.ValidString(text) && utf8.RuneCountInString(text) <= most && !strings.ContainsRune(text, 0)
+	return utf8.ValidString(text) && utf8.RuneCountInString(text) <= most && !strings.ContainsFunc(text, unicode.IsControl)
 }

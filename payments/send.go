@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	netmail "net/mail"
+	"regexp"
 	"slices"
 	"time"
 
@@ -40,8 +41,8 @@ func (s *Service) Send(ctx context.Context, id tenants.ID, by By, invoice uuid.U
 	if to.Language != "" && !slices.Contains(Languages, to.Language) {
 		return Invoice{}, invalid("language_unknown", "There are no messages in the language %q.", to.Language)
 	}
-	if !fit(to.To, maxAddress) {
-		return Invoice{}, invalid("address_unusable", "This is no address.")
+	if err := to.addressed(); err != nil {
+		return Invoice{}, err
 	}
 	return s.change(ctx, id, invoice, func(ctx context.Context, tx *tenants.Tx, in Invoice) error {
 		p, _, err := picture(ctx, tx, in)
@@ -92,20 +93,41 @@ func (in Invoice) asks() error {
 	return ErrNotPayable
 }
 
-// posts says whether we send this ourselves. Error: Invalid for an address that cannot be used.
+// phone is how people write a number.
+var phone = regexp.MustCompile(`^\+?[0-9 ().-]{4,19}[0-9]$`)
+
+// addressed refuses an address that the channel cannot have: what is logged is what somebody relies on later. By e-mail one is
+// needed, because no invoice knows its customer's; elsewhere the person's own program may have known it. Error: Invalid.
+func (to Sending) addressed() error {
+	if !fit(to.To, maxAddress) {
+		return invalid("address_unusable", "This is no address.")
+	}
+	switch to.Channel {
+	case "email":
+		if to.To == "" {
+			return invalid("address_missing", "Say to which e-mail address.")
+		}
+		if a, err := netmail.ParseAddress(to.To); err != nil || a.Address != to.To {
+			return invalid("address_unusable", "This is not an e-mail address.")
+		}
+	case "sms", "whatsapp", "viber":
+		if to.To != "" && !phone.MatchString(to.To) {
+			return invalid("address_unusable", "This is not a phone number. Write 5 to 20 digits, with a + before the country.")
+		}
+	}
+	return nil
+}
+
+// posts says whether we send this ourselves.
 func (s *Service) posts(ctx context.Context, tx *tenants.Tx, to Sending) (bool, error) {
-	if to.Channel != "email" || to.To == "" || s.Post.Dial == nil {
+	if to.Channel != "email" || s.Post.Dial == nil {
 		return false, nil
 	}
-	if _, err := mailboxOf(ctx, tx); errors.Is(err, ErrNotFound) {
+	_, err := mailboxOf(ctx, tx)
+	if errors.Is(err, ErrNotFound) {
 		return false, nil
-	} else if err != nil {
-		return false, err
 	}
-	if a, err := netmail.ParseAddress(to.To); err != nil || a.Address != to.To {
-		return false, invalid("address_unusable", "This is not an e-mail address.")
-	}
-	return true, nil
+	return err == nil, err
 }
 
 // letter is a send on its way.

@@ -25,6 +25,21 @@ const (
 // ErrNoDoor is returned for a key that leads nowhere.
 var ErrNoDoor = errors.New("tenants: no such door")
 
+// Some returns a few tenants, any of them.
+func (db *DB) Some(ctx context.Context, n int) ([]ID, error) {
+	rows, err := db.app.Query(ctx, `SELECT tenant::text FROM doors WHERE kind IN ('bitrix24', 'amocrm', 'kommo') LIMIT $1`, n)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (ID, error) {
+		var text string
+		if err := row.Scan(&text); err != nil {
+			return ID{}, err
+		}
+		return Restore(text)
+	})
+}
+
 func hash(key string) []byte {
 	sum := sha256.Sum256([]byte(key))
 	return sum[:]

@@ -62,11 +62,11 @@ func decode(text string) (*keyset.Handle, error) {
 	}
 	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
 	if err != nil {
-		return nil, errors.New("SECRET_KEYSET: expected base64 of a Tink keyset; make one with dealpay rotate-keys")
+		return nil, errors.New("SECRET_KEYSET is no base64: expected base64 of a Tink keyset; make one with dealpay rotate-keys")
 	}
 	handle, err := insecurecleartextkeyset.Read(keyset.NewJSONReader(bytes.NewReader(raw)))
 	if err != nil {
-		return nil, errors.New("SECRET_KEYSET: not a Tink keyset; make one with dealpay rotate-keys")
+		return nil, errors.New("SECRET_KEYSET is no Tink keyset: expected base64 of one; make one with dealpay rotate-keys")
 	}
 	return handle, nil
 }
@@ -79,7 +79,7 @@ func NewSealer(text string) (*Sealer, error) {
 	}
 	primitive, err := aead.New(handle)
 	if err != nil {
-		return nil, errors.New("SECRET_KEYSET: holds no key for AEAD; make one with dealpay rotate-keys")
+		return nil, errors.New("SECRET_KEYSET holds no key for AEAD: expected base64 of a Tink keyset; make one with dealpay rotate-keys")
 	}
 	return &Sealer{primitive}, nil
 }

@@ -85,6 +85,7 @@ func (o *office) callAs(role tenants.Role, method, path string, body any) (int, 
 	request, err := http.NewRequestWithContext(o.Context(), method, o.url+path, strings.NewReader(content))
 	require.NoError(o, err)
 	request.Header.Set("Authorization", "Bearer "+o.keys[role])
+	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(o, err)
 	defer func() { _ = response.Body.Close() }()

@@ -288,16 +288,11 @@ func (s *Service) ResolveException(c *gin.Context) {
 // ofDeal refuses an exception of another deal than the session's.
 func (s *Service) ofDeal(ctx context.Context, w caller, id uuid.UUID) error {
 	return s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-		list, err := payments.Exceptions(ctx, tx, w.deal, uuid.Nil, 200)
-		for _, e := range list {
-			if e.ID == id {
-				return nil
-			}
+		deal, err := payments.ExceptionDeal(ctx, tx, id)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			err = payments.ErrNotFound
-		}
-		return err
+		return w.within(deal)
 	})
 }
 

@@ -24,14 +24,11 @@ func (s *Service) CreateInvoice(c *gin.Context) {
 	w := who(c)
 	var in api.NewInvoice
 	raw, err := decode(c, &in)
-	if err == nil {
-		err = keyed(c)
-	}
 	if err == nil && (in.DealId == "" || len(in.DealId) > 64) {
 		err = &bad{"deal_id_missing", "deal_id is missing."}
 	}
-	if err == nil && w.deal != "" && w.deal != in.DealId {
-		err = payments.ErrNotFound
+	if err == nil {
+		err = w.within(in.DealId)
 	}
 	if err != nil {
 		s.fail(c, err)
@@ -47,13 +44,6 @@ func (s *Service) CreateInvoice(c *gin.Context) {
 		}
 	}
 	s.answerInvoice(c, http.StatusCreated, made, err)
-}
-
-func keyed(c *gin.Context) error {
-	if key := c.GetHeader("Idempotency-Key"); key == "" || len(key) > 200 {
-		return &bad{"idempotency_key_missing", "Send an Idempotency-Key of 1 to 200 characters."}
-	}
-	return nil
 }
 
 // complete fills in from the CRM's deal what the request leaves out. The deal must be there in any case.
@@ -125,8 +115,8 @@ func (s *Service) invoiceID(c *gin.Context) (uuid.UUID, error) {
 // may refuses an invoice of another deal than the session's.
 func (w caller) may(ctx context.Context, tx *tenants.Tx, invoice uuid.UUID) error {
 	in, err := payments.Get(ctx, tx, invoice)
-	if err == nil && w.deal != "" && w.deal != in.DealID {
-		err = payments.ErrNotFound
+	if err == nil {
+		err = w.within(in.DealID)
 	}
 	return err
 }
@@ -233,10 +223,6 @@ func (s *Service) CheckInvoice(c *gin.Context) {
 // RefundInvoice answers POST /invoices/{id}/refunds.
 func (s *Service) RefundInvoice(c *gin.Context) {
 	var in api.RefundRequest
-	if err := keyed(c); err != nil {
-		s.fail(c, err)
-		return
-	}
 	s.onInvoice(c, http.StatusCreated, &in, func(ctx context.Context, w caller, id uuid.UUID, raw []byte) (payments.Invoice, error) {
 		return s.Payments.Refund(ctx, w.tenant, w.by, id, payments.RefundRequest{Amount: in.Amount, Reason: in.Reason,
 			Method: payments.RefundMethod(value(in.Method)), Reference: value(in.Reference),

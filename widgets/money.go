@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/crm"
@@ -45,7 +46,7 @@ func amountOf(d crm.Deal) payments.Money {
 
 // purposeOf is what a new link is for: the deal's number, or its title where the tenant chose so.
 func purposeOf(t tenants.Tenant, d crm.Deal) string {
-	title := strings.Join(strings.Fields(d.Title), " ")
+	title := strings.Join(strings.FieldsFunc(d.Title, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 	if !t.Settings.Payments.DealTitle || title == "" {
 		return purpose(t.Settings.Language) + " " + d.ID
 	}
@@ -59,10 +60,6 @@ func purposeOf(t tenants.Tenant, d crm.Deal) string {
 // ReplaceInvoice answers POST /invoices/{id}/replace.
 func (s *Service) ReplaceInvoice(c *gin.Context) {
 	var in api.ReplaceRequest
-	if err := keyed(c); err != nil {
-		s.fail(c, err)
-		return
-	}
 	s.onInvoice(c, http.StatusCreated, &in, func(ctx context.Context, w caller, id uuid.UUID, raw []byte) (made payments.Invoice, err error) {
 		var life time.Duration
 		err = s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
@@ -88,10 +85,7 @@ func (s *Service) PlanDeal(c *gin.Context) {
 	var in api.PlanRequest
 	raw, err := decode(c, &in)
 	if err == nil {
-		err = keyed(c)
-	}
-	if err == nil && w.deal != "" && w.deal != deal {
-		err = payments.ErrNotFound
+		err = w.within(deal)
 	}
 	page := api.InvoicePage{Items: []api.Invoice{}}
 	if err == nil {

@@ -1,9 +1,7 @@
 package widgets
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"math"
@@ -43,8 +41,9 @@ var answerTable = []struct {
 	{payments.ErrLocked, 409, "locked", "The link was already sent, so its terms cannot change. Cancel it and create another."},
 	{payments.ErrExpired, 409, "expired", "The link has expired. Make a new one."},
 	{payments.ErrNotPayable, 409, "not_payable", "Nothing can be paid by this link now, so it is not sent. Look at the invoice's status."},
-	{payments.ErrState, 409, "state", "This is not possible in the invoice's present state."},
+	{payments.ErrState, 409, "state", "This is not possible in its present state. Look at what became of it meanwhile."},
 	{payments.ErrBeingChecked, 409, "being_checked", "A payment is being confirmed by the bank."},
+	{errMediaType, 415, "media_type", "The body must be JSON, and be sent with Content-Type: application/json."},
 	{tenants.ErrOtherBody, 422, "idempotency_key_reused", "This Idempotency-Key was used for another request. Use a new one."},
 	{payments.ErrNoAcquirer, 422, "no_acquirer", "No connected acquirer takes this amount in this currency. Connect one in the settings."},
 	{payments.ErrCredentials, 422, "credentials", "The acquirer does not accept these credentials. Check them and try again."},
@@ -138,55 +137,4 @@ func classifyCRM(e *crm.Error) (status int, code, detail string, retry time.Dura
 		return 404, "deal_not_found", "The CRM has no such deal, or does not show it.", 0
 	}
 	return 503, "crm_unavailable", "The CRM cannot be reached. Try again in a moment.", 5 * time.Second
-}
-
-// maxRequest bounds a request's body.
-const maxRequest = 64 << 10
-
-// decode reads a JSON body strictly: unknown members, trailing data and oversized bodies are refused. It returns the
-// body as it came.
-func decode(c *gin.Context, into any) ([]byte, error) {
-	raw, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxRequest))
-	if err != nil {
-		return nil, &bad{"body_too_large", "The body cannot be read or is larger than 64 KiB."}
-	}
-	if holdsNUL(raw) {
-		return nil, &bad{"body_unreadable", "A text in the body holds a zero character, which no text may."}
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return nil, &bad{"body_unreadable", "The body is not the JSON that is expected here: " + plain(err)}
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, &bad{"body_unreadable", "There is something after the JSON value."}
-	}
-	return raw, nil
-}
-
-// holdsNUL says whether a JSON text has the escape of a zero character, which the database cannot keep.
-func holdsNUL(raw []byte) bool {
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			continue
-		}
-		if bytes.HasPrefix(raw[i:], []byte(`\u0000`)) {
-			return true
-		}
-		i++ // what is escaped is not the beginning of another escape
-	}
-	return false
-}
-
-// plain keeps what helps the caller and drops Go's words.
-func plain(err error) string {
-	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) {
-		return "the value of " + kind.Field + " is not usable."
-	}
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
-		return "it breaks at byte " + strconv.FormatInt(syntax.Offset, 10) + "."
-	}
-	return "a member is unknown or a value is missing."
 }

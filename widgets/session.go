@@ -37,6 +37,14 @@ type caller struct {
 	lang   string
 }
 
+// within refuses another deal than the one that the caller may touch.
+func (w caller) within(deal string) error {
+	if w.deal != "" && w.deal != deal {
+		return payments.ErrNotFound
+	}
+	return nil
+}
+
 func (s *Service) newSession(id tenants.ID, c caller) (string, time.Time, error) {
 	ends := s.Now().Add(sessionLife).UTC().Truncate(time.Second)
 	raw, err := json.Marshal(claims{Tenant: id.String(), Actor: c.by.Actor, Role: c.by.Role, Deal: c.deal, Lang: c.lang, Ends: ends.Unix()})

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/dealpay/dealpay/crm"
@@ -18,7 +19,6 @@ import (
 	"github.com/dealpay/dealpay/tenants"
 	"github.com/dealpay/dealpay/widgets/api"
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 )
 
 func entryView(e tenants.Entry) api.AuditEntry {
@@ -282,6 +282,8 @@ func checkSettings(in api.Settings) error {
 		return &payments.Invalid{Code: "repair_unknown", Detail: "What was overwritten is either repaired or left: write repair or leave."}
 	case utf8.RuneCountInString(in.Merchant) > 80:
 		return &payments.Invalid{Code: "merchant_too_long", Detail: "The name can have at most 80 characters."}
+	case strings.ContainsFunc(in.Merchant, unicode.IsControl):
+		return &payments.Invalid{Code: "merchant_unusable", Detail: "The name must be one line that people can read."}
 	}
 	return nil
 }
@@ -360,68 +362,4 @@ func (s *Service) empty(c *gin.Context, err error) {
 		return
 	}
 	c.Status(http.StatusNoContent)
-}
-
-func keyView(k tenants.APIKey) api.APIKey {
-	return api.APIKey{Id: k.ID.String(), Name: k.Name, Role: api.Role(k.Role), Hint: k.Hint, CreatedBy: string(k.CreatedBy),
-		CreatedAt: k.CreatedAt.UTC(), RevokedAt: utc(k.RevokedAt)}
-}
-
-// ListKeys answers GET /api-keys.
-func (s *Service) ListKeys(c *gin.Context) {
-	page := api.KeyPage{Items: []api.APIKey{}}
-	err := s.DB.In(c.Request.Context(), who(c).tenant, func(ctx context.Context, tx *tenants.Tx) error {
-		keys, err := tx.APIKeys(ctx)
-		for _, k := range keys {
-			page.Items = append(page.Items, keyView(k))
-		}
-		return err
-	})
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	c.JSON(http.StatusOK, page)
-}
-
-// CreateKey answers POST /api-keys.
-func (s *Service) CreateKey(c *gin.Context) {
-	w := who(c)
-	var in api.KeyRequest
-	_, err := decode(c, &in)
-	name := strings.TrimSpace(in.Name)
-	switch {
-	case err != nil:
-	case name == "" || utf8.RuneCountInString(name) > 80:
-		err = &payments.Invalid{Code: "name_unusable", Detail: "Give the key a name of at most 80 characters."}
-	case !tenants.Role(in.Role).Allows(tenants.Manager):
-		err = &payments.Invalid{Code: "role_unknown", Detail: "The role must be manager, accountant or admin."}
-	}
-	var made api.NewKey
-	if err == nil {
-		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-			key, clear, err := tx.NewAPIKey(ctx, name, tenants.Role(in.Role), w.by.Actor)
-			made = api.NewKey{Key: keyView(key), Secret: string(clear)}
-			return err
-		})
-	}
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	c.JSON(http.StatusCreated, made)
-}
-
-// RevokeKey answers DELETE /api-keys/{id}.
-func (s *Service) RevokeKey(c *gin.Context) {
-	w := who(c)
-	id, err := uuid.Parse(c.Param("id"))
-	if err != nil {
-		err = payments.ErrNotFound
-	} else {
-		err = s.DB.In(c.Request.Context(), w.tenant, func(ctx context.Context, tx *tenants.Tx) error {
-			return tx.RevokeAPIKey(ctx, id, w.by.Actor)
-		})
-	}
-	s.empty(c, err)
 }

@@ -152,7 +152,7 @@ func (s *Seeder) settled(ctx context.Context, system crm.System, key string) (te
 	}
 }
 
-// mapStages moves paid deals to the won stage of the first pipeline.
+// mapStages moves paid deals to the won stage of their pipeline.
 func (s *Seeder) mapStages(ctx context.Context, key string) error {
 	var pipelines struct {
 		Items []crm.Pipeline `json:"items"`
@@ -161,9 +161,11 @@ func (s *Seeder) mapStages(ctx context.Context, key string) error {
 		return fmt.Errorf("read pipelines: %w", err)
 	}
 	stages := map[string]map[string]string{}
-	for _, stage := range pipelines.Items[0].Stages {
-		if stage.Kind == crm.StageWon {
-			stages[pipelines.Items[0].ID] = map[string]string{string(crm.Paid): stage.ID}
+	for _, pipeline := range pipelines.Items {
+		for _, stage := range pipeline.Stages {
+			if stage.Kind == crm.StageWon {
+				stages[pipeline.ID] = map[string]string{string(crm.Paid): stage.ID}
+			}
 		}
 	}
 	settings := map[string]any{"language": "en", "time_zone": "Asia/Yerevan", "link_hours": 72, "merchant": "Acme", "accent": "", "stages": stages}

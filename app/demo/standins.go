@@ -26,6 +26,9 @@ const (
 	VposSecret     = "demo-vpos-webhook-secret"
 )
 
+// Keyset seals what the demo keeps. It is always the same one, so that a database that is given can be used again.
+const Keyset = "eyJwcmltYXJ5S2V5SWQiOjM0NzUwOTc2NDYsICJrZXkiOlt7ImtleURhdGEiOnsidHlwZVVybCI6InR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLmNyeXB0by50aW5rLkFlc0djbUtleSIsICJ2YWx1ZSI6IkdpQit1V2Y5YmkwcWRXeHkwQmJ0WXVudG5KOHZURW9nTFI0M0h5VzZRRmZYNEE9PSIsICJrZXlNYXRlcmlhbFR5cGUiOiJTWU1NRVRSSUMifSwgInN0YXR1cyI6IkVOQUJMRUQiLCAia2V5SWQiOjM0NzUwOTc2NDYsICJvdXRwdXRQcmVmaXhUeXBlIjoiVElOSyJ9XX0="
+
 // Names of the seeded accounts, as the control API and the ready file know them.
 const (
 	Portal    = "acme.bitrix24.com"

@@ -306,7 +306,9 @@ export interface paths {
     "/invoices/{id}/payments": {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+            };
             path: {
                 id: components["parameters"]["ID"];
             };
@@ -1054,7 +1056,7 @@ export interface components {
         SendRequest: {
             /** @enum {string} */
             channel: "copy" | "email" | "sms" | "whatsapp" | "telegram" | "viber" | "crm";
-            /** @description with channel email and a connected mail server the link is sent there */
+            /** @description by email an address, which is needed, and to which the link is sent where a mail server is connected; by sms, whatsapp and viber a phone number of 5 to 20 characters, if any */
             to?: string;
             /** @description of the e-mail; the tenant's when left out */
             language?: string;
@@ -2169,8 +2171,8 @@ export interface operations {
     recordPayment: {
         parameters: {
             query?: never;
-            header?: {
-                "Idempotency-Key"?: string;
+            header: {
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
             };
             path: {
                 id: components["parameters"]["ID"];
@@ -2693,7 +2695,9 @@ export interface operations {
     createKey: {
         parameters: {
             query?: never;
-            header?: never;
+            header: {
+                "Idempotency-Key": components["parameters"]["IdempotencyKey"];
+            };
             path?: never;
             cookie?: never;
         };

@@ -89,3 +89,20 @@ export function problem(thrown: unknown): Problem {
 export function newKey(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), b => b.toString(16).padStart(2, '0')).join('')
 }
+
+/** useKey is the idempotency key of a form: one content, one key, however often it is sent; spent starts a new one. */
+export function useKey() {
+  let key = newKey()
+  let sent = ''
+  const of = (body: unknown): string => {
+    const text = JSON.stringify(body)
+    if (sent && sent !== text) key = newKey()
+    sent = text
+    return key
+  }
+  const spent = () => {
+    key = newKey()
+    sent = ''
+  }
+  return {of, spent}
+}

@@ -379,6 +379,21 @@ test('other ways open with the message and are logged by their name; e-mail goes
   expect(text()).toContain('Logged: by Telegram.')
 })
 
+test('without a mail server e-mail is written in the person\'s own program, to an address', async () => {
+  const {at, page} = await show({...cards.unsent, mail: false, contact: null} as never)
+  await click(page, 'ways')
+  answers = method => (method === 'POST' ? sent() : current)
+  page.element.addEventListener('click', (event: Event) => event.preventDefault(), true)
+  await at('way-email').trigger('click')
+  await flushPromises()
+  expect(posts()).toEqual([])
+  await at('email').setValue('someone@example.com')
+  expect(at('way-email').attributes('href')).toContain('mailto:someone%40example.com?subject=')
+  await at('way-email').trigger('click')
+  await flushPromises()
+  expect(posts().map(p => p.body)).toEqual([{channel: 'email', language: 'en', to: 'someone@example.com'}])
+})
+
 test('money is moved to another invoice by choosing it', async () => {
   const deal = {...cards.needs?.deal, invoices: [...(cards.needs?.deal.invoices ?? []), sent({id: 'i9', number: 'D-1050'})]}
   const {at, page} = await show(card(deal as never))

@@ -8,6 +8,7 @@ import {dayIn, dayName, monthName, monthsBefore, shift} from '../src/settings/da
 import Deals from '../src/settings/Deals.vue'
 import Exceptions from '../src/settings/Exceptions.vue'
 import Exports from '../src/settings/Exports.vue'
+import Keys from '../src/settings/Keys.vue'
 import Mailbox from '../src/settings/Mailbox.vue'
 import Months from '../src/settings/Months.vue'
 import {makeOffice, officeKey} from '../src/settings/office'
@@ -28,6 +29,7 @@ import {answers, settings} from './settings.mjs'
 
 type Answer = (method: string, path: string, body: unknown) => unknown
 let calls: {method: string; path: string; body: unknown}[]
+let keys: (string | undefined)[] // idempotency keys of what was sent
 let answer: Answer
 const mounted: {unmount: () => void}[] = []
 const say = speak('en', {...en, ...more, ...own, ...books} as Words)
@@ -35,6 +37,7 @@ const say = speak('en', {...en, ...more, ...own, ...books} as Words)
 beforeEach(() => {
   vi.useFakeTimers({now: new Date('2026-03-10T09:00:00Z'), toFake: ['setTimeout', 'clearTimeout', 'Date']})
   calls = []
+  keys = []
   answer = () => ({items: [], next: null})
 })
 afterEach(() => {
@@ -47,6 +50,7 @@ const reach: typeof fetch = async (url, init) => {
   const path = String(url).replace('/api/v1', '')
   const body = typeof init?.body === 'string' ? JSON.parse(init.body) as unknown : init?.body
   calls.push({method, path, body})
+  if (method !== 'GET') keys.push((init?.headers as Record<string, string>)['Idempotency-Key'])
   const said = answer(method, path, body)
   return said instanceof Response ? said : new Response(JSON.stringify(said), {status: 200})
 }
@@ -98,6 +102,21 @@ test('a pipeline\'s values go to the fields that were chosen, and saving says so
   expect(text()).toContain('Open deals are not rewritten')
   await submit()
   expect((writes()[0]?.body as Record<string, unknown>).fields).toEqual({1: {status: 'UF_1', link: '-'}})
+})
+
+test('a key for an integrator is made once, however often it is asked for', async () => {
+  let lost = true
+  answer = method => (method === 'GET' ? {items: [], next: null} : lost ? refusal(503, 'store_away') : {key: {}, secret: 'dp_1'})
+  const {at, submit} = await show(Keys)
+  await at('key-name').setValue('Till')
+  await submit()
+  lost = false
+  await submit()
+  await at('key-name').setValue('Till')
+  await submit()
+  expect(at('secret').exists()).toBe(true)
+  expect(keys[0]).toMatch(/^[0-9a-f]{32}$/)
+  expect([keys[1] === keys[0], keys[2] === keys[0]], 'the same when it is tried again, another for another key').toEqual([true, false])
 })
 
 test('calendar days and months are the reader\'s', () => {

@@ -1796,7 +1796,7 @@ type SendRequest struct {
 	// Language of the e-mail; the tenant's when left out
 	Language *string `json:"language,omitempty"`
 
-	// To with channel email and a connected mail server the link is sent there
+	// To by email an address, which is needed, and to which the link is sent where a mail server is connected; by sms, whatsapp and viber a phone number of 5 to 20 characters, if any
 	To *string `json:"to,omitempty"`
 }
 
@@ -1918,6 +1918,11 @@ type ListActsParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 }
 
+// CreateKeyParams defines parameters for CreateKey.
+type CreateKeyParams struct {
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
+}
+
 // ListAuditParams defines parameters for ListAudit.
 type ListAuditParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
@@ -1981,7 +1986,7 @@ type GetMessageParams struct {
 
 // RecordPaymentParams defines parameters for RecordPayment.
 type RecordPaymentParams struct {
-	IdempotencyKey *string `json:"Idempotency-Key,omitempty"`
+	IdempotencyKey IdempotencyKey `json:"Idempotency-Key"`
 }
 
 // RefundInvoiceParams defines parameters for RefundInvoice.

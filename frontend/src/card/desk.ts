@@ -1,5 +1,5 @@
 import {computed, inject, shallowRef, type ComputedRef, type InjectionKey, type Ref, type ShallowRef} from 'vue'
-import {newKey, Problem, type Api} from '../api'
+import {Problem, type Api} from '../api'
 import type {Host} from '../host'
 import * as money from '../money'
 import type {Card, Invoice, Money} from '../state'
@@ -82,21 +82,4 @@ export function useAction(desk: Desk) {
     }
   }
   return {busy, trouble, run}
-}
-
-/** useKey is the idempotency key of a form: one content, one key, however often it is sent; spent starts a new one. */
-export function useKey() {
-  let key = newKey()
-  let sent = ''
-  const of = (body: unknown): string => {
-    const text = JSON.stringify(body)
-    if (sent && sent !== text) key = newKey()
-    sent = text
-    return key
-  }
-  const spent = () => {
-    key = newKey()
-    sent = ''
-  }
-  return {of, spent}
 }
