@@ -75,3 +75,13 @@ func TestAFactAndTheTrailNameTheRequestThatCausedThem(t *testing.T) {
 	require.Equal(t, "checked-2", fact(`status = 'paid'`))
 	require.Equal(t, [2]string{"checked-2", "checked-2"}, of("attempt.paid"))
 }
+
+// An e-mail without an address goes to the customer whom the CRM names; without one there it would be refused.
+func TestAnEmailGoesToTheDealsCustomer(t *testing.T) {
+	t.Parallel()
+	everywhere(t, newScene(t), func(a *account) {
+		in := a.act(a.create("3"), "send", map[string]any{"channel": "email"})
+		require.Len(a, in.Sends, 1)
+		require.Equal(a, "email", in.Sends[0].Channel)
+	})
+}

@@ -97,7 +97,7 @@ func (in Invoice) asks() error {
 var phone = regexp.MustCompile(`^\+?[0-9 ().-]{4,19}[0-9]$`)
 
 // addressed refuses an address that the channel cannot have: what is logged is what somebody relies on later. By e-mail one is
-// needed, because no invoice knows its customer's; elsewhere the person's own program may have known it. Error: Invalid.
+// needed; elsewhere the person's own program may have known it. Error: Invalid.
 func (to Sending) addressed() error {
 	if !fit(to.To, maxAddress) {
 		return invalid("address_unusable", "This is no address.")
@@ -105,7 +105,7 @@ func (to Sending) addressed() error {
 	switch to.Channel {
 	case "email":
 		if to.To == "" {
-			return invalid("address_missing", "Say to which e-mail address.")
+			return invalid("address_missing", "Say to which e-mail address: the deal's customer has none in the CRM.")
 		}
 		if a, err := netmail.ParseAddress(to.To); err != nil || a.Address != to.To {
 			return invalid("address_unusable", "This is not an e-mail address.")

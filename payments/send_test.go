@@ -58,6 +58,8 @@ func TestALinkIsSentByTheTenantsOwnMailServer(t *testing.T) {
 	in := s.Invoice("1", 15_000_000)
 	_, err := s.Send(t.Context(), s.ID, s.By, in.ID, payments.Sending{Channel: "email", To: "not an address"})
 	require.ErrorIs(t, err, payments.ErrInvalid)
+	_, err = s.Send(t.Context(), s.ID, s.By, in.ID, payments.Sending{Channel: "email"})
+	require.ErrorContains(t, err, "which e-mail address")
 	sent, err := s.Send(t.Context(), s.ID, s.By, in.ID, payments.Sending{Channel: "email", To: "customer@example.com", Language: "ru"})
 	require.NoError(t, err)
 	require.NotNil(t, sent.LockedAt)

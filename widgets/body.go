@@ -16,8 +16,14 @@ import (
 // maxRequest bounds a request's body.
 const maxRequest = 64 << 10
 
-// errMediaType is a body that does not say that it is JSON.
-var errMediaType = errors.New("widgets: the body is not said to be JSON")
+// errMediaType is a body that says that it is something else than JSON.
+var errMediaType = errors.New("widgets: the body is said not to be JSON")
+
+// saysJSON says whether a Content-Type may stand before JSON. Many clients name none, or a form's, unless they are told to.
+func saysJSON(header string) bool {
+	kind, _, err := mime.ParseMediaType(header)
+	return header == "" || err == nil && (kind == "application/json" || kind == "application/x-www-form-urlencoded")
+}
 
 // decode reads a JSON body strictly, so that nobody else can read it otherwise: what is not UTF-8, unknown members, members that
 // are there twice or in other letters, trailing data and oversized bodies are refused. It returns the body as it came.
@@ -26,7 +32,7 @@ func decode(c *gin.Context, into any) ([]byte, error) {
 	if err != nil {
 		return nil, &bad{"body_too_large", "The body cannot be read or is larger than 64 KiB."}
 	}
-	if kind, _, _ := mime.ParseMediaType(c.GetHeader("Content-Type")); len(raw) > 0 && kind != "application/json" {
+	if len(raw) > 0 && !saysJSON(c.GetHeader("Content-Type")) {
 		return nil, errMediaType
 	}
 	if err := read(raw, into); err != nil {

@@ -180,8 +180,35 @@ func (s *Service) EditInvoice(c *gin.Context) {
 func (s *Service) SendInvoice(c *gin.Context) {
 	var in api.SendRequest
 	s.onInvoice(c, http.StatusOK, &in, func(ctx context.Context, w caller, id uuid.UUID, _ []byte) (payments.Invoice, error) {
-		return s.Payments.Send(ctx, w.tenant, w.by, id, payments.Sending{Channel: payments.Channel(in.Channel), To: value(in.To), Language: value(in.Language)})
+		to := payments.Sending{Channel: payments.Channel(in.Channel), To: value(in.To), Language: value(in.Language)}
+		if in.Channel == api.SendRequestChannelEmail && to.To == "" {
+			var err error
+			if to.To, err = s.mailOf(ctx, w, id); err != nil {
+				return payments.Invoice{}, err
+			}
+		}
+		return s.Payments.Send(ctx, w.tenant, w.by, id, to)
 	})
+}
+
+// mailOf is the e-mail address of the customer whom the CRM names in an invoice's deal; empty when it names none.
+func (s *Service) mailOf(ctx context.Context, w caller, invoice uuid.UUID) (string, error) {
+	var in payments.Invoice
+	err := s.DB.In(ctx, w.tenant, func(ctx context.Context, tx *tenants.Tx) (err error) {
+		in, err = payments.Get(ctx, tx, invoice)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	account, _, err := s.CRM.Account(ctx, w.tenant)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(crm.WithPriority(ctx, crm.Person), 15*time.Second)
+	defer cancel()
+	deal, err := account.Deal(ctx, in.DealID)
+	return deal.Contact.Email, err
 }
 
 // CancelInvoice answers POST /invoices/{id}/cancel.

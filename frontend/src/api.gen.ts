@@ -1056,7 +1056,7 @@ export interface components {
         SendRequest: {
             /** @enum {string} */
             channel: "copy" | "email" | "sms" | "whatsapp" | "telegram" | "viber" | "crm";
-            /** @description by email an address, which is needed, and to which the link is sent where a mail server is connected; by sms, whatsapp and viber a phone number of 5 to 20 characters, if any */
+            /** @description by email the address to which the link is sent where a mail server is connected, that of the deal's customer when left out; by sms, whatsapp and viber a phone number of 5 to 20 characters, if any */
             to?: string;
             /** @description of the e-mail; the tenant's when left out */
             language?: string;

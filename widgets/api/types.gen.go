@@ -1796,7 +1796,7 @@ type SendRequest struct {
 	// Language of the e-mail; the tenant's when left out
 	Language *string `json:"language,omitempty"`
 
-	// To by email an address, which is needed, and to which the link is sent where a mail server is connected; by sms, whatsapp and viber a phone number of 5 to 20 characters, if any
+	// To by email the address to which the link is sent where a mail server is connected, that of the deal's customer when left out; by sms, whatsapp and viber a phone number of 5 to 20 characters, if any
 	To *string `json:"to,omitempty"`
 }
 
