@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dealpay/dealpay/payments/state"
@@ -113,8 +114,12 @@ func (s *Service) rate(ctx context.Context, tx *tenants.Tx, in NewInvoice, table
 	for _, l := range linked {
 		for _, currency := range s.Providers[l.Acquirer].Describe().Currencies {
 			text, ok := table[in.Terms.Amount.Currency+"/"+currency]
-			if ok && (in.Exchange == nil || in.Exchange.Currency == currency) {
-				return currency, text, "table", nil
+			if !ok || in.Exchange != nil && in.Exchange.Currency != currency {
+				continue
+			}
+			routed, err := s.candidates(ctx, tx, in.Pipeline, currency, in.Acquirer)
+			if err != nil || slices.ContainsFunc(routed, func(r Linked) bool { return r.ID == l.ID }) {
+				return currency, text, "table", err
 			}
 		}
 	}

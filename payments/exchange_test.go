@@ -180,3 +180,17 @@ func FuzzParseRate(f *testing.F) {
 		require.Equal(t, -1, strings.IndexFunc(text, func(r rune) bool { return r != '.' && (r < '0' || r > '9') }), text)
 	})
 }
+
+// The table's rate is for a currency whose route is not the first.
+func TestTheTablesRateIsFoundBehindEveryRoute(t *testing.T) {
+	s := dramShop(t)
+	s.Providers["other"] = s.Till
+	require.NoError(t, s.Connect(t.Context(), s.ID, s.By, "other", map[string]string{"key": "k"}, false))
+	s.settings(func(p *tenants.PaymentSettings) {
+		p.Rates = map[string]string{"CHF/AMD": "430"}
+		p.Routes = []tenants.Route{{Currency: "EUR", Acquirers: []string{"other"}}, {Currency: "AMD", Acquirers: []string{"till"}}, {Currency: "CHF", Acquirers: []string{"till"}}}
+	})
+	in, err := s.Create(t.Context(), s.ID, s.By, s.request("1", payments.Money{Minor: 10_000, Currency: "CHF"}))
+	require.NoError(t, err)
+	require.Equal(t, tilltest.AMD(4_300_000), in.Amount())
+}

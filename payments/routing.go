@@ -10,7 +10,7 @@ import (
 )
 
 // candidates lists the connected acquirers that the tenant's routes allow for a currency and pipeline, the preferred
-// first; an empty currency stands for any. A named acquirer is the only candidate, whatever the routes say.
+// first; without a currency all of them. A named acquirer is the only candidate, whatever the routes say.
 func (s *Service) candidates(ctx context.Context, tx *tenants.Tx, pipeline, currency, acquirer string) ([]Linked, error) {
 	all, err := Connections(ctx, tx)
 	if err != nil {
@@ -20,7 +20,7 @@ func (s *Service) candidates(ctx context.Context, tx *tenants.Tx, pipeline, curr
 		_, known := s.Providers[l.Acquirer]
 		return !known || (acquirer != "" && acquirer != l.Acquirer)
 	})
-	if acquirer != "" {
+	if acquirer != "" || currency == "" {
 		return all, nil
 	}
 	me, err := tx.Me(ctx)
@@ -28,7 +28,7 @@ func (s *Service) candidates(ctx context.Context, tx *tenants.Tx, pipeline, curr
 		return nil, err
 	}
 	for _, r := range me.Settings.Payments.Routes {
-		if (r.Currency == "" || currency == "" || r.Currency == currency) && (r.Pipeline == "" || r.Pipeline == pipeline) {
+		if (r.Currency == "" || r.Currency == currency) && (r.Pipeline == "" || r.Pipeline == pipeline) {
 			return chosen(all, r.Acquirers), nil
 		}
 	}
