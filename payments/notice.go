@@ -229,7 +229,9 @@ func (s *Service) Match(ctx context.Context, id tenants.ID, notice uuid.UUID) (t
 
 // orphan asks about money that names no attempt of ours; if it is there, a person must say whose it is.
 func (s *Service) orphan(ctx context.Context, id tenants.ID, conn Connection, f filed) error {
-	seen, err := s.Providers[conn.Acquirer].Look(ctx, conn, Order{Reference: f.Reference, ProviderRef: f.ProviderRef})
+	seen, err := s.hangs.ask(conn.place(), func() (Observation, error) {
+		return s.Providers[conn.Acquirer].Look(ctx, conn, Order{Reference: f.Reference, ProviderRef: f.ProviderRef})
+	})
 	s.heed(ctx, id, conn, err)
 	if errors.Is(err, ErrNothingNew) || (err == nil && seen.Captured.Minor == 0) {
 		return nil

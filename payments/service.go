@@ -30,6 +30,7 @@ type Service struct {
 	Log       *slog.Logger
 
 	crowd crowd // notices that came at once
+	hangs hangs // acquirers that do not answer
 }
 
 // Errors that people and integrators meet. HTTP handlers turn them into answers.

@@ -159,7 +159,8 @@ func (s *Service) ask(ctx context.Context, id tenants.ID, attemptID uuid.UUID, b
 // closed where the acquirer can, unless its answer says more than that it is open; closing proves nothing, so it is asked again.
 func (s *Service) look(ctx context.Context, provider Provider, o opening) (Observation, error) {
 	order := o.order("en")
-	seen, err := provider.Look(ctx, o.conn, order)
+	look := func() (Observation, error) { return provider.Look(ctx, o.conn, order) }
+	seen, err := s.hangs.ask(o.conn.place(), look)
 	closer, able := provider.(Canceller)
 	if !able || !moot(o.invoice, o.attempt, o.all) {
 		return seen, err
@@ -172,7 +173,7 @@ func (s *Service) look(ctx context.Context, provider Provider, o opening) (Obser
 	if err := closer.CancelCheckout(ctx, o.conn, order); err != nil {
 		s.Log.InfoContext(ctx, "checkout not closed", "connection", o.conn.ID, "attempt", o.attempt.ID, "err", err)
 	}
-	return provider.Look(ctx, o.conn, order)
+	return s.hangs.ask(o.conn.place(), look)
 }
 
 // moot says whether an attempt is open although its link is closed, another amount is owed by now, or the customer was sent to
