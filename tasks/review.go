@@ -108,8 +108,8 @@ func (r *review) fail(claims []outbox.Claim, err error) {
 	}
 }
 
-// sort finds the claims of deals that we have written, or could not since they were gone, and that are at rest. Others are done, or wait: for a push that is
-// under way, and for the rest of our own write's echo.
+// sort finds the claims of deals that we have written, or could not since they were gone, and that are at rest. Others are
+// done, or wait: for a push that is under way, and for the rest of our own write's echo.
 func (r *review) sort(ctx context.Context, claims []outbox.Claim) (look []outbox.Claim, seen map[string]outbox.Sync, err error) {
 	var mine map[string]payments.Deal
 	err = r.DB.In(ctx, r.id, func(ctx context.Context, tx *tenants.Tx) (err error) {

@@ -274,12 +274,11 @@ func (t *turn) settleFailure(ctx context.Context, tx *tenants.Tx, sum *tally, d 
 		return outbox.Await(ctx, tx, d.claim, now.Add(pause(failure)), code(failure))
 	}
 	t.Log.WarnContext(ctx, "deal not written", "tenant", tx.Tenant(), "deal", d.claim.Key, "err", failure)
-	sum.unready = sum.unready || unprepared(failure)
+	sum.unready = sum.unready || unprepared(failure) || t.outgrown(failure)
 	switch crm.ClassOf(failure) {
 	case crm.Throttled, crm.Revoked:
 		t.halt(failure)
 		sum.paused = append(sum.paused, d.claim)
-		t.doubtPlan(sum, failure)
 		return nil
 	case crm.Gone:
 		sum.done = append(sum.done, d.claim)
@@ -302,13 +301,10 @@ func (t *turn) settleFailure(ctx context.Context, tx *tenants.Tx, sum *tally, d 
 	return outbox.Again(ctx, tx, d.claim, now, due, code(failure))
 }
 
-// doubtPlan has Setup read a portal's plan again when the CRM refuses what its larger plan would allow: it may have been
-// given up.
-func (t *turn) doubtPlan(sum *tally, failure error) {
+// outgrown says whether the CRM refuses what a portal's larger plan would allow. It may have been given up: Setup reads it again.
+func (t *turn) outgrown(failure error) bool {
 	var e *crm.Error
-	if t.tenant.Enterprise && errors.As(failure, &e) && e.Class == crm.Throttled && e.Code != CodeRate && e.Code != CodeAway {
-		sum.unready = true
-	}
+	return t.tenant.Enterprise && errors.As(failure, &e) && e.Class == crm.Throttled && e.Code != CodeRate && e.Code != CodeAway
 }
 
 // raise tells a person that a deal cannot be written. It closes by itself when a later push succeeds.

@@ -56,7 +56,7 @@ func (s *Service) drift(ctx context.Context, w caller, id string, deal payments.
 		return nil
 	}
 	if w.deal != "" {
-		if held, err := s.peek(ctx, w, id, crm.Person); err == nil {
+		if held, err := s.peek(ctx, w, id, crm.Person, glimpse); err == nil {
 			return driftOf(deal, amountOf(held))
 		}
 		return nil // without the CRM the deal still shows what is owed and paid
@@ -65,7 +65,7 @@ func (s *Service) drift(ctx context.Context, w caller, id string, deal payments.
 	key := w.tenant.String() + " " + id
 	seen := s.glimpses.get(key)
 	if s.Now().Sub(seen.at) > glimpseFor {
-		held, err := s.peek(ctx, w, id, crm.Housekeeping)
+		held, err := s.peek(ctx, w, id, crm.Housekeeping, glimpse)
 		seen = glimpsed{amount: amountOf(held), known: err == nil, at: s.Now()}
 		s.glimpses.add(key, seen)
 	}
@@ -116,13 +116,13 @@ func driftOf(d payments.Deal, now payments.Money) *api.Drift {
 // glimpse is how long is waited for what the CRM says of a deal where it is only a help.
 const glimpse = 2500 * time.Millisecond
 
-// peek reads a deal if the CRM answers soon.
-func (s *Service) peek(ctx context.Context, w caller, id string, priority crm.Priority) (crm.Deal, error) {
+// peek reads a deal, with its contact, if the CRM answers within patience.
+func (s *Service) peek(ctx context.Context, w caller, id string, priority crm.Priority, patience time.Duration) (crm.Deal, error) {
 	account, _, err := s.CRM.Account(ctx, w.tenant)
 	if err != nil {
 		return crm.Deal{}, err
 	}
-	short, cancel := context.WithTimeout(ctx, glimpse)
+	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return account.Deal(crm.WithPriority(short, priority), id)
 }
@@ -167,7 +167,7 @@ func (s *Service) GetCard(c *gin.Context) {
 // what is owed and paid.
 func (s *Service) card(ctx context.Context, w caller) (api.Card, error) {
 	var tenant tenants.Tenant
-	held, err := s.peek(ctx, w, w.deal, crm.Person)
+	held, err := s.peek(ctx, w, w.deal, crm.Person, glimpse)
 	known := err == nil
 	if crm.ClassOf(err) == crm.Gone && err != nil {
 		return api.Card{}, err

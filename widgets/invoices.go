@@ -201,13 +201,7 @@ func (s *Service) mailOf(ctx context.Context, w caller, invoice uuid.UUID) (stri
 	if err != nil {
 		return "", err
 	}
-	account, _, err := s.CRM.Account(ctx, w.tenant)
-	if err != nil {
-		return "", err
-	}
-	ctx, cancel := context.WithTimeout(crm.WithPriority(ctx, crm.Person), 15*time.Second)
-	defer cancel()
-	deal, err := account.Deal(ctx, in.DealID)
+	deal, err := s.peek(ctx, w, in.DealID, crm.Person, 15*time.Second)
 	return deal.Contact.Email, err
 }
 

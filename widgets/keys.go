@@ -31,11 +31,7 @@ func (s *Service) ListKeys(c *gin.Context) {
 		}
 		return err
 	})
-	if err != nil {
-		s.fail(c, err)
-		return
-	}
-	c.JSON(http.StatusOK, page)
+	s.answer(c, http.StatusOK, page, err)
 }
 
 // CreateKey answers POST /api-keys.

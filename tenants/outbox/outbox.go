@@ -152,7 +152,7 @@ func Done(ctx context.Context, tx *tenants.Tx, now time.Time, claims ...Claim) e
 		Open bool      `db:"open"`
 		Kind string    `db:"kind"`
 		Due  time.Time `db:"due_at"`
-	}](ctx, tx, `UPDATE outbox o SET done_at = CASE WHEN o.seq = c.seq OR o.done_at IS NOT NULL THEN coalesce(o.done_at, $4::timestamptz) END, claimed_by = NULL, claimed_until = NULL,
+	}](ctx, tx, `UPDATE outbox o SET done_at = coalesce(o.done_at, CASE WHEN o.seq = c.seq THEN $4::timestamptz END), claimed_by = NULL, claimed_until = NULL,
 			attempts = 0, failing_since = NULL, last_error = '', relayed_at = NULL
 		FROM unnest($1::bigint[], $2::uuid[], $3::bigint[]) AS c(id, owner, seq)
 		WHERE o.id = c.id AND o.claimed_by = c.owner RETURNING o.id, o.done_at IS NULL AS open, o.kind, o.due_at`, ids, owners, seqs, now)
